@@ -1,0 +1,1 @@
+//! GraphQL, uploads, media and partner streams over HTTP

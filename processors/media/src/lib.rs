@@ -1,0 +1,1 @@
+//! All media work on GStreamer: probe, decode, analyse, draw captions, encode

@@ -1,0 +1,1 @@
+//! Clip detection: units, topics, features, ranker, selection; pure

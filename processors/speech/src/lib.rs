@@ -1,0 +1,1 @@
+//! Whisper, voice activity and sentence embeddings on LibTorch

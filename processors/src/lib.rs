@@ -1,0 +1,1 @@
+//! Stateless processors: event in, work, events out

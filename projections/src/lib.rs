@@ -1,0 +1,1 @@
+//! Read models: declared once, folded from the log

@@ -1,0 +1,1 @@
+//! The wire contract: events and envelope in protobuf, CloudEvents JSON for people

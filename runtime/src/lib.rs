@@ -1,0 +1,1 @@
+//! All shared IO: log, execute, consume, dispatch, blobs, telemetry
