@@ -5,6 +5,7 @@
 mod analysis;
 mod candidate;
 mod decision;
+mod faces;
 mod facts;
 mod transcript;
 
@@ -13,5 +14,6 @@ pub use candidate::{Candidate, Contribution, Detection, FeatureGroup, Reason, Re
 pub use decision::{
     AudioChain, CameraKey, CaptionStyle, Captions, Cue, CueWord, DecisionList, EncoderSettings, Layout, LayoutSegment, Picture, Ratio,
 };
+pub use faces::{FaceSample, TrackedFace};
 pub use facts::{AudioFacts, FrameRate, MediaFacts, VideoFacts};
 pub use transcript::{Segment, Transcript, Word};
