@@ -18,9 +18,17 @@
 
 pub mod artefact;
 pub mod blob;
+pub mod clip;
 pub mod decider;
 pub mod id;
+pub mod model;
+pub mod publication;
+#[cfg(test)]
+mod testing;
 pub mod time;
+pub mod transcript;
+pub mod video;
+pub mod workspace;
 
 pub use blob::BlobRef;
 pub use decider::Decider;
