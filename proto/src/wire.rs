@@ -69,3 +69,22 @@ pub trait Wire: Decider {
         NewEvent { id, event_type: event_type.into(), schema_version, payload }
     }
 }
+
+/// Encodes a message as version 1 of `event_type`.
+pub(crate) fn encoded(event_type: &'static str, message: &impl prost::Message) -> Encoded {
+    Encoded { event_type, schema_version: 1, payload: message.encode_to_vec().into() }
+}
+
+/// Decodes `payload` as a message and maps it with `back`, naming the type in whatever goes wrong.
+pub(crate) fn decoded<M: prost::Message + Default, E>(
+    event_type: &str,
+    schema_version: u32,
+    payload: &[u8],
+    back: impl FnOnce(M) -> Result<E, String>,
+) -> Result<Option<E>, DecodeError> {
+    M::decode(payload).map_err(|error| error.to_string()).and_then(back).map(Some).map_err(|problem| DecodeError {
+        event_type: event_type.into(),
+        schema_version,
+        problem,
+    })
+}

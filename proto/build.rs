@@ -1,0 +1,15 @@
+//! Compiles the `.proto` files without `protoc`, and keeps their descriptors for CloudEvents JSON and the schemas.
+
+use std::path::PathBuf;
+
+const FILES: [&str; 6] = ["workspace", "video", "transcript", "clip", "publication", "model"];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=clipflow");
+    let files = FILES.map(|name| format!("clipflow/events/v1/{name}.proto"));
+    let descriptors = protox::compile(files, ["."])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    prost_build::Config::new().compile_fds(descriptors)?;
+    Ok(())
+}
