@@ -14,6 +14,9 @@ pub struct Detection {
     pub considered: u32,
     /// Which rules removed how many spans, in the order they were applied.
     pub removals: Vec<Removal>,
+    /// What could not be used, such as a missing picture, one sentence each; empty when words, sound and picture all counted.
+    #[serde(default)]
+    pub degraded: Vec<String>,
 }
 
 /// A rule that removed spans, for people who ask why nothing is left.
