@@ -65,6 +65,15 @@ pub enum Source {
     },
 }
 
+/// What was made of the sound when the file was taken in, in one decode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// 16 kHz mono WAV.
+    pub wav: BlobRef,
+    /// Loudness and prosody.
+    pub measures: BlobRef,
+}
+
 /// The stages that may fail and be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -138,6 +147,8 @@ pub enum Command {
         original: BlobRef,
         /// What it is.
         facts: MediaFacts,
+        /// What was made of its sound; `None` when it has none.
+        sound: Option<Sound>,
     },
     /// Report that it cannot be used.
     Refuse(Failure),
@@ -216,6 +227,8 @@ pub enum Event {
         original: BlobRef,
         /// What it is.
         facts: MediaFacts,
+        /// What was made of its sound; `None` when it has none.
+        sound: Option<Sound>,
         /// As submitted, so that later stages need nothing else.
         subtitles: Option<BlobRef>,
         /// As submitted.
@@ -237,6 +250,8 @@ pub enum Event {
     },
     /// Words and analysis are both there.
     ReadyToScore {
+        /// The stored original.
+        original: BlobRef,
         /// The words.
         words: BlobRef,
         /// The analysis.
@@ -326,14 +341,6 @@ pub enum Error {
     StageNotFailed {
         /// Which.
         stage: Stage,
-    },
-    /// A rendition of a clip that was never proposed.
-    #[error("{clip} in {ratio} was not asked for")]
-    UnknownRender {
-        /// Whose.
-        clip: ClipId,
-        /// Which.
-        ratio: Ratio,
     },
 }
 
@@ -446,30 +453,30 @@ fn check_wish(wish: &Wish) -> Result<(), Error> {
 impl Known {
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
-            Command::Ingest { original, facts } => Ok(match &self.ingested {
+            Command::Ingest { original, facts, sound } => Ok(match &self.ingested {
                 Some(_) => vec![],
-                None => vec![Event::Ingested { original, facts, subtitles: self.subtitles.clone(), wish: self.wish.clone() }],
+                None => vec![Event::Ingested { original, facts, sound, subtitles: self.subtitles.clone(), wish: self.wish.clone() }],
             }),
             Command::Refuse(_) if self.ingested.is_some() => Ok(vec![]),
             Command::Refuse(failure) => Ok(vec![Event::Refused(failure)]),
             Command::AttachTranscript { transcript, words } => {
-                let (_, facts) = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
+                let (original, facts) = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
                 if self.words.is_some() {
                     return Ok(vec![]);
                 }
-                let ready = self.analysis.clone().map(|analysis| self.ready(words.clone(), analysis, facts));
+                let ready = self.analysis.clone().map(|analysis| self.ready(original, words.clone(), analysis, facts));
                 Ok([Event::TranscriptAttached { transcript, words }].into_iter().chain(ready).collect())
             }
             Command::RecordAnalysis { analysis } => {
-                let (_, facts) = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
+                let (original, facts) = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
                 if self.analysis.is_some() {
                     return Ok(vec![]);
                 }
-                let ready = self.words.clone().map(|words| self.ready(words, analysis.clone(), facts));
+                let ready = self.words.clone().map(|words| self.ready(original, words, analysis.clone(), facts));
                 Ok([Event::Analyzed { analysis }].into_iter().chain(ready).collect())
             }
             Command::RecordClips { detection, clips, explanation } => self.record_clips(detection, clips, explanation),
-            Command::SettleRender { clip, ratio, outcome } => self.settle(clip, ratio, outcome),
+            Command::SettleRender { clip, ratio, outcome } => Ok(self.settle(clip, ratio, outcome)),
             Command::FailStage { stage, .. } if self.failed_stages.contains(&stage) => Ok(vec![]),
             Command::FailStage { stage, failure } => Ok(vec![Event::StageFailed { stage, failure }]),
             Command::RetryStage { stage } if self.failed_stages.contains(&stage) => Ok(vec![Event::StageRetried { stage }]),
@@ -478,8 +485,8 @@ impl Known {
         }
     }
 
-    fn ready(&self, words: BlobRef, analysis: BlobRef, facts: &MediaFacts) -> Event {
-        Event::ReadyToScore { words, analysis, duration: facts.duration_us, wish: self.wish.clone() }
+    fn ready(&self, original: &BlobRef, words: BlobRef, analysis: BlobRef, facts: &MediaFacts) -> Event {
+        Event::ReadyToScore { original: original.clone(), words, analysis, duration: facts.duration_us, wish: self.wish.clone() }
     }
 
     fn record_clips(&self, detection: BlobRef, clips: Vec<ClipId>, explanation: Option<String>) -> Result<Vec<Event>, Error> {
@@ -496,13 +503,14 @@ impl Known {
         Ok(vec![Event::ClipsProposed { detection, clips, ratios: self.wish.ratios.clone() }])
     }
 
-    fn settle(&self, clip: ClipId, ratio: Ratio, outcome: RenderOutcome) -> Result<Vec<Event>, Error> {
+    /// A rendition that the video does not wait for, such as one in another ratio that an editor asked for, changes nothing here.
+    fn settle(&self, clip: ClipId, ratio: Ratio, outcome: RenderOutcome) -> Vec<Event> {
         let key = (clip, ratio);
         if self.rendered.contains(&key) || (outcome == RenderOutcome::Failed && self.failed.contains(&key)) {
-            return Ok(vec![]);
+            return vec![];
         }
         if !self.pending.contains(&key) && !self.failed.contains(&key) {
-            return Err(Error::UnknownRender { clip, ratio });
+            return vec![];
         }
         let settled = Event::RenderSettled { clip, ratio, outcome };
         let after = self.clone().evolve(&settled);
@@ -510,7 +518,7 @@ impl Known {
         if after.pending.is_empty() {
             events.push(Event::Completed { rendered: after.rendered.len() as u32, failed: after.failed.len() as u32 });
         }
-        Ok(events)
+        events
     }
 
     fn evolve(mut self, event: &Event) -> Self {

@@ -7,7 +7,7 @@ use crate::v1;
 use crate::wire::{DecodeError, Encoded, Wire, decoded, encoded};
 use domain::MediaTime;
 use domain::video::{Event, RenderOutcome, Stage, Video};
-use values::{facts, facts_back, source, source_back, wish, wish_back};
+use values::{facts, facts_back, sound, sound_back, source, source_back, wish, wish_back};
 
 impl Wire for Video {
     const CATEGORY: &'static str = "video";
@@ -23,11 +23,12 @@ impl Wire for Video {
                     wish: Some(wish(wanted)),
                 },
             ),
-            Event::Ingested { original, facts: known, subtitles, wish: wanted } => encoded(
+            Event::Ingested { original, facts: known, sound: heard, subtitles, wish: wanted } => encoded(
                 "video.ingested",
                 &v1::VideoIngested {
                     original: Some(blob(original)),
                     facts: Some(facts(known)),
+                    sound: heard.as_ref().map(sound),
                     subtitles: subtitles.as_ref().map(blob),
                     wish: Some(wish(wanted)),
                 },
@@ -132,6 +133,7 @@ fn ingested(message: v1::VideoIngested) -> Result<Event, Problem> {
     Ok(Event::Ingested {
         original: blob_back(message.original, "original")?,
         facts: facts_back(message.facts)?,
+        sound: sound_back(message.sound)?,
         subtitles: blob_back_optional(message.subtitles, "subtitles")?,
         wish: wish_back(message.wish)?,
     })
@@ -139,6 +141,7 @@ fn ingested(message: v1::VideoIngested) -> Result<Event, Problem> {
 
 fn ready_to_score(message: v1::VideoReadyToScore) -> Result<Event, Problem> {
     Ok(Event::ReadyToScore {
+        original: blob_back(message.original, "original")?,
         words: blob_back(message.words, "words")?,
         analysis: blob_back(message.analysis, "analysis")?,
         duration: MediaTime(message.duration_us),

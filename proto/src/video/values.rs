@@ -4,7 +4,7 @@ use crate::convert::{Problem, blob, blob_back, need, ratio, ratio_back, style, s
 use crate::v1;
 use domain::MediaTime;
 use domain::artefact::{AudioFacts, FrameRate, MediaFacts, VideoFacts};
-use domain::video::{Source, Wish};
+use domain::video::{Sound, Source, Wish};
 
 pub(super) fn source(source: &Source) -> v1::Source {
     let source = match source {
@@ -74,6 +74,14 @@ pub(super) fn facts_back(message: Option<v1::MediaFacts>) -> Result<MediaFacts, 
         video: message.video.map(video_back).transpose()?,
         audio: message.audio.map(|audio| AudioFacts { codec: audio.codec, channels: audio.channels, sample_rate_hz: audio.sample_rate_hz }),
     })
+}
+
+pub(super) fn sound(sound: &Sound) -> v1::Sound {
+    v1::Sound { wav: Some(blob(&sound.wav)), measures: Some(blob(&sound.measures)) }
+}
+
+pub(super) fn sound_back(message: Option<v1::Sound>) -> Result<Option<Sound>, Problem> {
+    message.map(|message| Ok(Sound { wav: blob_back(message.wav, "wav")?, measures: blob_back(message.measures, "measures")? })).transpose()
 }
 
 fn video_back(message: v1::VideoFacts) -> Result<VideoFacts, Problem> {

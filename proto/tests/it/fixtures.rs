@@ -5,7 +5,7 @@ use domain::blob::Digest;
 use domain::clip::{self, Proposal, Rendition};
 use domain::id::{ClipId, TranscriptId, VideoId};
 use domain::model::{self, Task};
-use domain::video::{self, Failure, RenderOutcome, Source, Stage, Wish};
+use domain::video::{self, Failure, RenderOutcome, Sound, Source, Stage, Wish};
 use domain::{BlobRef, MediaTime, Span, publication, transcript, workspace};
 use proto::Event;
 use uuid::Uuid;
@@ -75,11 +75,17 @@ fn videos() -> Vec<Event> {
     let url = Source::Url { url: "https://example.com/talk.mp4".into() };
     let events = [
         Submitted { title: "A talk".into(), source: url, subtitles: Some(blob(1)), wish: wish() },
-        Ingested { original: blob(2), facts: facts(), subtitles: Some(blob(1)), wish: wish() },
+        Ingested {
+            original: blob(2),
+            facts: facts(),
+            sound: Some(Sound { wav: blob(6), measures: blob(16) }),
+            subtitles: Some(blob(1)),
+            wish: wish(),
+        },
         Refused(failure()),
         TranscriptAttached { transcript: TranscriptId(Uuid::from_u128(0x33)), words: blob(3) },
         Analyzed { analysis: blob(4) },
-        ReadyToScore { words: blob(3), analysis: blob(4), duration: MediaTime(180_000_000), wish: wish() },
+        ReadyToScore { original: blob(2), words: blob(3), analysis: blob(4), duration: MediaTime(180_000_000), wish: wish() },
         ClipsProposed { detection: blob(5), clips: vec![clip_id()], ratios: vec![Ratio::Portrait, Ratio::Square] },
         NothingFound { detection: blob(5), explanation: "nobody speaks".into() },
         RenderSettled { clip: clip_id(), ratio: Ratio::Tall, outcome: RenderOutcome::Rendered },
