@@ -1,1 +1,13 @@
-//! All shared IO: log, execute, consume, dispatch, blobs, telemetry
+//! All shared IO: the log, what writes to it and follows it, blobs, downloads, telemetry.
+//!
+//! No domain rule lives here: this crate moves commands to deciders and events to consumers, and never looks into a payload.
+
+pub mod clock;
+pub mod consume;
+pub mod consumers;
+pub mod execute;
+pub mod ids;
+pub mod log;
+pub mod retry;
+pub mod telemetry;
+pub mod token;

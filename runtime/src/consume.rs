@@ -1,0 +1,225 @@
+//! The loop of a consumer that folds the log into something of its own, in order: a read model, an index, a table.
+//!
+//! The sink stores its checkpoint together with what it folded. An event that keeps failing while the sink is otherwise well is parked;
+//! an outage of the sink parks nothing, the consumer waits for its end.
+
+use crate::clock::Clock;
+use crate::consumers::Consumers;
+use crate::log::{Filter, Item, Log, Partition, Reading};
+use crate::retry::Backoff;
+use crate::token::Positions;
+use anyhow::Context as _;
+use futures::{FutureExt as _, StreamExt as _};
+use proto::Recorded;
+use std::future::Future;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Most events in one batch: a sink commits a batch at once, and readers of a read model wait for the commit.
+const BATCH_EVENTS_MAX: usize = 512;
+
+/// Tries of one event on a healthy sink before it is parked.
+const ATTEMPTS_MAX: u32 = 5;
+
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(30) };
+
+/// Something that events are folded into, in order. Applying an event twice must be the same as once.
+pub trait Sink: Send + Sync + 'static {
+    /// Names the consumer in checkpoints, metrics and logs.
+    const NAME: &'static str;
+
+    /// Which events it wants.
+    fn filter(&self) -> Filter {
+        Filter::all()
+    }
+
+    /// Returns the position up to which everything is applied; `None` before the first.
+    fn checkpoint(&self) -> impl Future<Output = anyhow::Result<Option<u64>>> + Send;
+
+    /// Applies events, possibly none, and stores the checkpoint with them: both or neither.
+    fn apply(&self, batch: &[Recorded], checkpoint: u64) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+/// What consumers share.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where parked events are kept.
+    pub consumers: Consumers,
+    /// Where checkpoints are shown to those who wait.
+    pub positions: Positions,
+    /// Tells when something was parked.
+    pub clock: Clock,
+    /// Ends the loop after the batch at hand.
+    pub shutdown: CancellationToken,
+}
+
+/// Feeds `sink` from the log until shutdown.
+///
+/// # Errors
+/// When the log or the consumers' memory cannot be read; the sink's errors are retried.
+pub async fn consume<L: Log, S: Sink>(log: L, sink: S, surroundings: Surroundings) -> anyhow::Result<()> {
+    let shutdown = surroundings.shutdown.clone();
+    let mut feed = Feed { log, sink, surroundings, checkpoint: None };
+    feed.start().await?;
+    let from = feed.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
+    let mut reading = feed.log.read(Partition::EMBEDDED, from, feed.sink.filter());
+    let mut replays = feed.surroundings.consumers.replays();
+    replays.mark_changed();
+    loop {
+        let batch = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            // The sender is in `surroundings`, so this waits for ever rather than fail.
+            _ = replays.changed() => {
+                feed.replay().await?;
+                continue;
+            }
+            batch = next_batch(&mut reading) => batch.with_context(|| format!("reading the log for {}", S::NAME))?,
+        };
+        feed.take(batch).await?;
+    }
+}
+
+/// Events and the position up to which there are no others.
+struct Batch {
+    events: Vec<Recorded>,
+    checkpoint: Option<u64>,
+    head: Option<u64>,
+}
+
+/// Returns what is ready, at least one item. Dropping the future loses nothing: items are taken only when one is ready.
+async fn next_batch(reading: &mut Reading) -> anyhow::Result<Batch> {
+    let mut batch = Batch { events: Vec::new(), checkpoint: None, head: None };
+    let mut item = reading.next().await;
+    loop {
+        match item.context("the log's reading ended")?? {
+            Item::Event(event) => {
+                batch.checkpoint = Some(event.position);
+                batch.events.push(event);
+            }
+            Item::CaughtUp(head) => {
+                batch.checkpoint = head.checked_sub(1);
+                batch.head = Some(head);
+                return Ok(batch);
+            }
+        }
+        if batch.events.len() >= BATCH_EVENTS_MAX {
+            return Ok(batch);
+        }
+        match reading.next().now_or_never() {
+            Some(next) => item = next,
+            None => return Ok(batch),
+        }
+    }
+}
+
+struct Feed<L, S> {
+    log: L,
+    sink: S,
+    surroundings: Surroundings,
+    checkpoint: Option<u64>,
+}
+
+impl<L: Log, S: Sink> Feed<L, S> {
+    async fn start(&mut self) -> anyhow::Result<()> {
+        let mut failures = 0;
+        self.checkpoint = loop {
+            match self.sink.checkpoint().await {
+                Ok(checkpoint) => break checkpoint,
+                Err(error) => failures = self.wait_after(failures, &error).await?,
+            }
+        };
+        self.surroundings.positions.publish(S::NAME, self.checkpoint);
+        Ok(())
+    }
+
+    async fn take(&mut self, batch: Batch) -> anyhow::Result<()> {
+        let Some(checkpoint) = batch.checkpoint.filter(|checkpoint| Some(*checkpoint) > self.checkpoint) else {
+            self.measure(batch.head).await;
+            return Ok(());
+        };
+        if let Err(error) = self.sink.apply(&batch.events, checkpoint).await {
+            tracing::warn!(consumer = S::NAME, error = ?error, events = batch.events.len(), "a batch failed, applying its events one by one");
+            for event in &batch.events {
+                self.insist(event).await?;
+            }
+            self.insist_on_checkpoint(checkpoint).await?;
+        }
+        self.checkpoint = Some(checkpoint);
+        self.surroundings.positions.publish(S::NAME, self.checkpoint);
+        metrics::counter!("clipflow_consumer_events_total", "consumer" => S::NAME).increment(batch.events.len() as u64);
+        self.measure(batch.head).await;
+        Ok(())
+    }
+
+    /// Applies one event, again and again, until it is applied or parked.
+    async fn insist(&mut self, event: &Recorded) -> anyhow::Result<()> {
+        let mut failures = 0;
+        while let Err(error) = self.sink.apply(std::slice::from_ref(event), event.position).await {
+            failures = self.wait_after(failures, &error).await?;
+            if failures < ATTEMPTS_MAX {
+                continue;
+            }
+            // An empty batch that passes shows that the event is at fault, not the sink.
+            self.insist_on_checkpoint(event.position).await?;
+            let Surroundings { consumers, clock, .. } = &self.surroundings;
+            consumers.park(S::NAME, event, failures, &error, clock.now()).await?;
+            tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    async fn insist_on_checkpoint(&mut self, checkpoint: u64) -> anyhow::Result<()> {
+        let mut failures = 0;
+        while let Err(error) = self.sink.apply(&[], checkpoint).await {
+            failures = self.wait_after(failures, &error).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits as long as `failures` failures demand, and returns one more.
+    async fn wait_after(&self, failures: u32, error: &anyhow::Error) -> anyhow::Result<u32> {
+        let failures = failures + 1;
+        metrics::counter!("clipflow_consumer_failures_total", "consumer" => S::NAME).increment(1);
+        tracing::warn!(consumer = S::NAME, failures, error = ?error, "a consumer failed, trying again");
+        tokio::select! {
+            () = self.surroundings.shutdown.cancelled() => anyhow::bail!("{} was stopped while it kept failing: {error:#}", S::NAME),
+            () = tokio::time::sleep(BACKOFF.after(failures)) => Ok(failures),
+        }
+    }
+
+    /// Applies parked events that somebody asked for once more. The checkpoint stays where it is.
+    async fn replay(&mut self) -> anyhow::Result<()> {
+        let Some(checkpoint) = self.checkpoint else { return Ok(()) };
+        for position in self.surroundings.consumers.to_replay(S::NAME).await? {
+            let event = event_at(&self.log, position).await?;
+            let Surroundings { consumers, clock, .. } = &self.surroundings;
+            match self.sink.apply(std::slice::from_ref(&event), checkpoint).await {
+                Ok(()) => consumers.unpark(S::NAME, position).await?,
+                Err(error) => consumers.park(S::NAME, &event, 1, &error, clock.now()).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn measure(&self, head: Option<u64>) {
+        let head = match head {
+            Some(head) => Ok(head),
+            None => self.log.head(Partition::EMBEDDED).await,
+        };
+        let done = self.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
+        if let Ok(head) = head {
+            metrics::gauge!("clipflow_consumer_lag_events", "consumer" => S::NAME).set(head.saturating_sub(done) as f64);
+        }
+    }
+}
+
+/// Returns the event at a position that is known to exist.
+pub(crate) async fn event_at<L: Log>(log: &L, position: u64) -> anyhow::Result<Recorded> {
+    match log.read(Partition::EMBEDDED, position, Filter::all()).next().await {
+        Some(Ok(Item::Event(event))) if event.position == position => Ok(event),
+        Some(Err(error)) => Err(error.context("reading a parked event")),
+        Some(Ok(_)) | None => anyhow::bail!("there is no event at position {position}"),
+    }
+}
