@@ -39,9 +39,10 @@ impl Wire for Video {
                 &v1::VideoTranscriptAttached { transcript_id: transcript.to_string(), words: Some(blob(words)) },
             ),
             Event::Analyzed { analysis } => encoded("video.analyzed", &v1::VideoAnalyzed { analysis: Some(blob(analysis)) }),
-            Event::ReadyToScore { words, analysis, duration, wish: wanted } => encoded(
+            Event::ReadyToScore { original, words, analysis, duration, wish: wanted } => encoded(
                 "video.ready_to_score",
                 &v1::VideoReadyToScore {
+                    original: Some(blob(original)),
                     words: Some(blob(words)),
                     analysis: Some(blob(analysis)),
                     duration_us: duration.0,
