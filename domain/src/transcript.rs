@@ -33,6 +33,8 @@ pub enum Command {
         /// Its words.
         words: BlobRef,
     },
+    /// Ask again for what was not heard.
+    Resume,
     /// Report the whole.
     Complete {
         /// All words.
@@ -176,6 +178,7 @@ pub enum Transcript {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listening {
     video: VideoId,
+    audio: BlobRef,
     language: String,
     model: String,
     chunks: Vec<Span>,
@@ -196,22 +199,25 @@ impl Decider for Transcript {
                 if is_same { Ok(vec![]) } else { Err(Error::AlreadyBegun) }
             }
             (Command::RecordChunk { index, words }, Self::Listening(current)) => current.record(index, words),
+            (Command::Resume, Self::Listening(current)) => Ok(current.resume()),
             (Command::Complete { words, word_count }, Self::Listening(current)) => current.complete(words, word_count),
             (Command::Import { video, words, word_count, language, format }, Self::Absent) => {
                 Ok(vec![Event::Imported { video, words, word_count, language, format }])
             }
             (Command::Import { .. }, Self::Listening(_)) => Err(Error::AlreadyBegun),
-            (Command::RecordChunk { .. } | Command::Complete { .. }, Self::Absent) => Err(Error::Absent),
-            (Command::Begin { .. } | Command::RecordChunk { .. } | Command::Complete { .. } | Command::Import { .. }, Self::Done) => {
-                Ok(vec![])
-            }
+            (Command::RecordChunk { .. } | Command::Resume | Command::Complete { .. }, Self::Absent) => Err(Error::Absent),
+            (
+                Command::Begin { .. } | Command::RecordChunk { .. } | Command::Resume | Command::Complete { .. } | Command::Import { .. },
+                Self::Done,
+            ) => Ok(vec![]),
         }
     }
 
     fn evolve(self, event: &Event) -> Self {
         match (event, self) {
-            (Event::Begun { video, chunks, language, model, .. }, _) => Self::Listening(Listening {
+            (Event::Begun { video, audio, chunks, language, model }, _) => Self::Listening(Listening {
                 video: *video,
+                audio: audio.clone(),
                 language: language.clone(),
                 model: model.clone(),
                 chunks: chunks.clone(),
@@ -228,25 +234,41 @@ impl Decider for Transcript {
 }
 
 fn begin(video: VideoId, audio: BlobRef, chunks: Vec<Span>, language: String, model: String) -> Vec<Event> {
-    let requested: Vec<_> = chunks
-        .iter()
-        .zip(0..)
-        .map(|(span, index)| Event::ChunkRequested {
-            video,
-            audio: audio.clone(),
-            index,
-            span: *span,
-            language: language.clone(),
-            model: model.clone(),
-        })
-        .collect();
-    // Silence needs no hearing: an empty list of chunks is ready at once.
-    let ready =
-        requested.is_empty().then(|| Event::ReadyToAssemble { video, chunks: vec![], language: language.clone(), model: model.clone() });
-    [Event::Begun { video, audio, chunks, language, model }].into_iter().chain(requested).chain(ready).collect()
+    let listening = Listening { video, audio, chunks, language, model, heard: BTreeMap::new() };
+    let asked = listening.resume();
+    let Listening { video, audio, chunks, language, model, .. } = listening;
+    [Event::Begun { video, audio, chunks, language, model }].into_iter().chain(asked).collect()
 }
 
 impl Listening {
+    /// Asks for every chunk that was not heard. When there is none (silence needs no hearing) it is ready at once.
+    fn resume(&self) -> Vec<Event> {
+        if self.heard.len() == self.chunks.len() {
+            return vec![self.ready(&self.heard)];
+        }
+        let chunks = self.chunks.iter().zip(0..);
+        let missing = chunks.filter(|(_, index)| !self.heard.contains_key(index));
+        missing
+            .map(|(span, index)| Event::ChunkRequested {
+                video: self.video,
+                audio: self.audio.clone(),
+                index,
+                span: *span,
+                language: self.language.clone(),
+                model: self.model.clone(),
+            })
+            .collect()
+    }
+
+    fn ready(&self, heard: &BTreeMap<u32, BlobRef>) -> Event {
+        Event::ReadyToAssemble {
+            video: self.video,
+            chunks: heard.values().cloned().collect(),
+            language: self.language.clone(),
+            model: self.model.clone(),
+        }
+    }
+
     fn record(&self, index: u32, words: BlobRef) -> Result<Vec<Event>, Error> {
         let count = self.chunks.len() as u32;
         if index >= count {
@@ -257,12 +279,7 @@ impl Listening {
         }
         let mut heard = self.heard.clone();
         heard.insert(index, words.clone());
-        let ready = (heard.len() as u32 == count).then(|| Event::ReadyToAssemble {
-            video: self.video,
-            chunks: heard.into_values().collect(),
-            language: self.language.clone(),
-            model: self.model.clone(),
-        });
+        let ready = (heard.len() as u32 == count).then(|| self.ready(&heard));
         Ok([Event::ChunkTranscribed { index, words }].into_iter().chain(ready).collect())
     }
 
@@ -355,6 +372,13 @@ mod tests {
     #[test]
     fn nothing_is_recorded_before_the_beginning() {
         given::<Transcript>([]).when(Command::RecordChunk { index: 0, words: blob(1) }).then_err(Error::Absent);
+    }
+
+    #[test]
+    fn resuming_asks_only_for_what_was_not_heard() {
+        let events = begun(2).into_iter().chain([heard(1)]);
+        given::<Transcript>(events).when(Command::Resume).then([begun(2).swap_remove(1)]);
+        given::<Transcript>([]).when(Command::Resume).then_err(Error::Absent);
     }
 
     #[test]

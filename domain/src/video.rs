@@ -370,8 +370,8 @@ pub struct Known {
     pub subtitles: Option<BlobRef>,
     /// What is wanted.
     pub wish: Wish,
-    /// The stored original and what it is.
-    pub ingested: Option<(BlobRef, MediaFacts)>,
+    /// What the check found.
+    pub ingested: Option<Ingested>,
     /// Its words.
     pub words: Option<BlobRef>,
     /// What is seen and heard.
@@ -386,6 +386,17 @@ pub struct Known {
     pub failed: BTreeSet<(ClipId, Ratio)>,
     /// Stages that gave up.
     pub failed_stages: BTreeSet<Stage>,
+}
+
+/// A checked and stored file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingested {
+    /// The stored original.
+    pub original: BlobRef,
+    /// What it is.
+    pub facts: MediaFacts,
+    /// What was made of its sound; `None` when it has none.
+    pub sound: Option<Sound>,
 }
 
 impl Decider for Video {
@@ -460,19 +471,19 @@ impl Known {
             Command::Refuse(_) if self.ingested.is_some() => Ok(vec![]),
             Command::Refuse(failure) => Ok(vec![Event::Refused(failure)]),
             Command::AttachTranscript { transcript, words } => {
-                let (original, facts) = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
+                let ingested = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
                 if self.words.is_some() {
                     return Ok(vec![]);
                 }
-                let ready = self.analysis.clone().map(|analysis| self.ready(original, words.clone(), analysis, facts));
+                let ready = self.analysis.clone().map(|analysis| self.ready(ingested, words.clone(), analysis));
                 Ok([Event::TranscriptAttached { transcript, words }].into_iter().chain(ready).collect())
             }
             Command::RecordAnalysis { analysis } => {
-                let (original, facts) = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
+                let ingested = self.ingested.as_ref().ok_or(Error::NotReady { missing: "the checked file" })?;
                 if self.analysis.is_some() {
                     return Ok(vec![]);
                 }
-                let ready = self.words.clone().map(|words| self.ready(original, words, analysis.clone(), facts));
+                let ready = self.words.clone().map(|words| self.ready(ingested, words, analysis.clone()));
                 Ok([Event::Analyzed { analysis }].into_iter().chain(ready).collect())
             }
             Command::RecordClips { detection, clips, explanation } => self.record_clips(detection, clips, explanation),
@@ -485,7 +496,8 @@ impl Known {
         }
     }
 
-    fn ready(&self, original: &BlobRef, words: BlobRef, analysis: BlobRef, facts: &MediaFacts) -> Event {
+    fn ready(&self, ingested: &Ingested, words: BlobRef, analysis: BlobRef) -> Event {
+        let Ingested { original, facts, .. } = ingested;
         Event::ReadyToScore { original: original.clone(), words, analysis, duration: facts.duration_us, wish: self.wish.clone() }
     }
 
@@ -523,7 +535,9 @@ impl Known {
 
     fn evolve(mut self, event: &Event) -> Self {
         match event {
-            Event::Ingested { original, facts, .. } => self.ingested = Some((original.clone(), facts.clone())),
+            Event::Ingested { original, facts, sound, .. } => {
+                self.ingested = Some(Ingested { original: original.clone(), facts: facts.clone(), sound: sound.clone() });
+            }
             Event::TranscriptAttached { words, .. } => self.words = Some(words.clone()),
             Event::Analyzed { analysis } => self.analysis = Some(analysis.clone()),
             Event::ClipsProposed { clips, ratios, .. } => {
