@@ -1,0 +1,271 @@
+//! The embedded store: every read model in one SQLite file.
+//!
+//! A batch's rows and its checkpoint are one transaction, and events below the checkpoint are skipped inside it. So a redelivery, a
+//! replay and a second projector over the same file change nothing. Rows can always be rebuilt, so a commit need not reach the disk at
+//! once: after a power cut the file is consistent, a little older, and catches up.
+
+mod builds;
+mod cells;
+mod statements;
+
+use crate::table::{Value, Write, Writes};
+use crate::{Model, Row};
+use anyhow::{Context as _, Result, anyhow, bail};
+pub use builds::{Rebuilt, Status};
+use domain::id::WorkspaceId;
+use proto::Recorded;
+use runtime::token::Positions;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use statements::Physical;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a statement waits for another process that writes the same file; a rebuild's cut-over holds it longest.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// Idle read connections that are kept: more than this many reads at once are rare on one machine.
+const READERS_KEPT_MAX: usize = 8;
+
+/// Prepared statements that a connection keeps: all statements of all read models fit.
+const STATEMENTS_KEPT_MAX: usize = 128;
+
+/// Most rows that one range read returns.
+pub const ROWS_MAX: u32 = 1_000;
+
+/// A handle on the file. A clone is another handle.
+#[derive(Clone)]
+pub struct Store(Arc<Shared>);
+
+struct Shared {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    /// How far the live build of each read model is, for those who wait for their own writes.
+    positions: Positions,
+}
+
+/// Events to apply, in order of position.
+pub(crate) struct Batch {
+    pub(crate) events: Vec<Recorded>,
+    /// Where reading began: every event from here on is in `events` or was read before.
+    pub(crate) from: u64,
+    /// Every event below this position is in `events` or was read before.
+    pub(crate) next: u64,
+}
+
+/// Which build of a read model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The one that is read.
+    Live,
+    /// One that is being built.
+    Build(u32),
+}
+
+impl Target {
+    fn build(self, transaction: &Transaction<'_>, model: Model) -> Result<u32> {
+        match self {
+            Self::Live => builds::live(transaction, model),
+            Self::Build(build) => Ok(build),
+        }
+    }
+}
+
+/// What became of a batch.
+pub(crate) enum Applied {
+    /// It is in the rows, with everything below this position.
+    UpTo(u64),
+    /// The rows end before the batch begins: read again from their end. Happens after a cut-over to a build that is behind.
+    Gap,
+}
+
+impl Store {
+    /// Opens the file at `path`, making it and the tables of the read models in `models` that have none.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is not one of ours.
+    pub fn open(path: &Path, models: &[Model]) -> Result<Self> {
+        let mut writer = connect(path)?;
+        let positions = Positions::default();
+        for (name, next) in builds::prepare(&mut writer, models)? {
+            positions.publish(name, next.checked_sub(1));
+        }
+        Ok(Self(Arc::new(Shared { path: path.into(), writer: Mutex::new(writer), readers: Mutex::default(), positions })))
+    }
+
+    /// Returns the row at `key`, which lies in the order of the table's key without the workspace.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the row is not what its type says.
+    pub async fn get<R: Row>(&self, workspace: WorkspaceId, key: impl IntoIterator<Item = Value>) -> Result<Option<R>> {
+        let rows = self.get_many(workspace, vec![key.into_iter().collect()]).await?;
+        Ok(rows.into_iter().next().flatten())
+    }
+
+    /// Returns the rows at `keys`, in their order.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a row is not what its type says.
+    pub async fn get_many<R: Row>(&self, workspace: WorkspaceId, keys: Vec<Vec<Value>>) -> Result<Vec<Option<R>>> {
+        self.read(move |transaction| {
+            let sql = physical::<R>(transaction)?.point();
+            let mut statement = transaction.prepare_cached(&sql)?;
+            let mut rows = vec![];
+            for key in keys {
+                let key = scoped(workspace, key);
+                let mut found = statement.query(rusqlite::params_from_iter(key))?;
+                rows.push(found.next()?.map(cells::decode::<R>).transpose()?);
+            }
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// Returns at most `limit` rows of one partition, those behind the clustering key `after` when it is given.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a row is not what its type says.
+    pub async fn range<R: Row>(
+        &self,
+        workspace: WorkspaceId,
+        partition: impl IntoIterator<Item = Value>,
+        after: Option<Vec<Value>>,
+        limit: u32,
+    ) -> Result<Vec<R>> {
+        let mut values = scoped(workspace, partition.into_iter().collect());
+        self.read(move |transaction| {
+            let sql = physical::<R>(transaction)?.range(after.is_some());
+            values.extend(after.into_iter().flatten());
+            values.push(limit.min(ROWS_MAX).into());
+            let mut statement = transaction.prepare_cached(&sql)?;
+            let mut found = statement.query(rusqlite::params_from_iter(values))?;
+            let mut rows = vec![];
+            while let Some(row) = found.next()? {
+                rows.push(cells::decode::<R>(row)?);
+            }
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// Returns how far each read model is in this process, under its name.
+    #[must_use]
+    pub fn positions(&self) -> &Positions {
+        &self.0.positions
+    }
+
+    /// Returns the position below which every event is in the rows.
+    pub(crate) async fn next(&self, model: Model, target: Target) -> Result<u64> {
+        self.read(move |transaction| builds::checkpoint(transaction, model, target.build(transaction, model)?)).await
+    }
+
+    /// Applies a batch: all of it, or nothing.
+    pub(crate) async fn apply(&self, model: Model, target: Target, batch: Batch) -> Result<Applied> {
+        let applied = self
+            .write(move |connection| {
+                let transaction = begin(connection)?;
+                let build = target.build(&transaction, model)?;
+                let applied = apply(&transaction, model, build, &batch)?;
+                transaction.commit()?;
+                Ok(applied)
+            })
+            .await?;
+        if let (Applied::UpTo(next), Target::Live) = (&applied, target) {
+            self.0.positions.publish(model.name, next.checked_sub(1));
+        }
+        Ok(applied)
+    }
+
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let shared = self.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let idle = shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => connect(&shared.path)?,
+            };
+            // One transaction: the choice of the live build and the rows are of the same moment.
+            let result = connection.transaction().map_err(Into::into).and_then(|transaction| work(&transaction));
+            let mut readers = shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if readers.len() < READERS_KEPT_MAX {
+                readers.push(connection);
+            }
+            result
+        })
+        .await
+        .map_err(|error| anyhow!(error).context("reading read models"))?
+    }
+
+    async fn write<T: Send + 'static>(&self, work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static) -> Result<T> {
+        let shared = self.0.clone();
+        tokio::task::spawn_blocking(move || work(&mut shared.writer.lock().unwrap_or_else(PoisonError::into_inner)))
+            .await
+            .map_err(|error| anyhow!(error).context("writing read models"))?
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path).with_context(|| format!("opening the read models in {}", path.display()))?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT_MAX);
+    Ok(connection)
+}
+
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+fn scoped(workspace: WorkspaceId, rest: Vec<Value>) -> Vec<Value> {
+    std::iter::once(Value::shown(&workspace)).chain(rest).collect()
+}
+
+fn physical<R: Row>(transaction: &Transaction<'_>) -> Result<Physical> {
+    let model = Model::of::<R::Of>();
+    let build = builds::live(transaction, model)?;
+    Ok(Physical { table: R::TABLE, version: model.version, build })
+}
+
+fn apply(transaction: &Transaction<'_>, model: Model, build: u32, batch: &Batch) -> Result<Applied> {
+    let done = builds::checkpoint(transaction, model, build)?;
+    if done < batch.from {
+        return Ok(Applied::Gap);
+    }
+    for event in batch.events.iter().filter(|event| event.position >= done) {
+        let mut writes = Writes::of(event.workspace);
+        match (model.project)(event, &mut writes) {
+            Ok(()) => {
+                for (table, write) in writes.into_vec() {
+                    let physical = Physical { table, version: model.version, build };
+                    execute(transaction, physical, write).with_context(|| format!("writing {} for {}", table.name, event.id))?;
+                }
+            }
+            // One unreadable event must not stop a read model: it is shown by the audit and repaired by a rebuild.
+            Err(error) => {
+                tracing::error!(projection = model.name, event.id = %event.id, error = %error, "skipped an unreadable event");
+            }
+        }
+    }
+    let next = done.max(batch.next);
+    builds::set_checkpoint(transaction, model, build, next)?;
+    Ok(Applied::UpTo(next))
+}
+
+fn execute(transaction: &Transaction<'_>, physical: Physical, write: Write) -> Result<()> {
+    match write {
+        Write::Upsert { key, cells } => {
+            let names: Vec<_> = cells.iter().map(|(name, _)| *name).collect();
+            if let Some(unknown) = names.iter().find(|name| physical.table.column(name).is_none()) {
+                bail!("{} has no column {unknown}", physical.table.name);
+            }
+            let values = key.into_iter().chain(cells.into_iter().map(|(_, value)| value));
+            transaction.prepare_cached(&physical.upsert(&names))?.execute(rusqlite::params_from_iter(values))?;
+        }
+        Write::Delete { prefix } => {
+            transaction.prepare_cached(&physical.delete(prefix.len()))?.execute(rusqlite::params_from_iter(prefix))?;
+        }
+    }
+    Ok(())
+}
