@@ -14,7 +14,7 @@ if ! command -v rustup >/dev/null; then
     say "installing rustup into $HOME/.cargo (no root needed)"
     installer=$(mktemp)
     trap 'rm -f "$installer"' EXIT
-    curl --proto '=https' --tlsv1.2 -sSf --retry 3 --max-time 120 https://sh.rustup.rs -o "$installer" ||
+    curl --proto '=https' --tlsv1.2 -sSf --retry 3 --max-time 120 "${RUSTUP_UPDATE_ROOT:-https://static.rust-lang.org/rustup}/rustup-init.sh" -o "$installer" ||
         fail "rustup's site cannot be reached from here. Install Rust $version another way (a company mirror, a package, a copied ~/.cargo and ~/.rustup) so that 'cargo --version' works, then run this again"
     sh "$installer" -y --no-modify-path --profile minimal --default-toolchain none
 fi
