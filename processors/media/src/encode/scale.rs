@@ -1,0 +1,185 @@
+//! Cuts a box with edges between pixels out of a picture and scales it.
+//!
+//! Enlarging interpolates between the two nearest samples in each direction; that is all that a 1080-line original needs for 9:16.
+//! Shrinking averages over what a sample covers, or fine patterns would shimmer.
+
+use super::frame::{Plane, PlaneMut};
+use anyhow::{Context, Result};
+use fast_image_resize as fir;
+
+/// Weights are in 1/128: products with a byte then fit 16 bits, which vector units take eight at a time.
+const WEIGHT_BITS: u32 = 7;
+const ONE: u16 = 1 << WEIGHT_BITS;
+
+/// Shrinking by more than this averages; up to here interpolation skips no sample.
+const SHRINK_MAX: f64 = 1.0;
+
+/// A box in luma samples of a picture; its edges may lie between samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Crop {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// Scales crops; keeps its buffers from frame to frame.
+#[derive(Default)]
+pub(crate) struct Scaler {
+    shrink: fir::Resizer,
+    columns: Vec<Tap>,
+    rows: [Vec<u8>; 2],
+}
+
+/// Where one output sample comes from: `index` and its follower, the follower with `weight`/128.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tap {
+    index: u32,
+    weight: u16,
+}
+
+impl Scaler {
+    /// Fills `target` with `crop` of `source`.
+    pub(crate) fn scale(&mut self, source: &[Plane<'_>; 3], crop: Crop, target: &mut [PlaneMut<'_>; 3]) -> Result<()> {
+        for (index, (from, to)) in source.iter().zip(target).enumerate() {
+            let crop = if index == 0 { crop } else { chroma_crop(crop, to.width) };
+            if crop.width > to.width as f64 * SHRINK_MAX || crop.height > to.height as f64 * SHRINK_MAX {
+                self.shrink(from, crop, to)?;
+            } else {
+                self.interpolate(from, crop, to);
+            }
+        }
+        Ok(())
+    }
+
+    fn shrink(&mut self, from: &Plane<'_>, crop: Crop, to: &mut PlaneMut<'_>) -> Result<()> {
+        let (left, top) = (crop.left.max(0.0), crop.top.max(0.0));
+        let (width, height) = (crop.width.min(from.width as f64 - left), crop.height.min(from.height as f64 - top));
+        // Rows end in padding, which the crop leaves out.
+        let view = fir::images::ImageRef::new(from.stride as u32, from.height as u32, whole_rows(from)?, fir::PixelType::U8)?;
+        let options =
+            fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear)).crop(left, top, width, height);
+        let mut scaled = fir::images::Image::new(to.width as u32, to.height as u32, fir::PixelType::U8);
+        self.shrink.resize(&view, &mut scaled, &options).context("shrinking a picture")?;
+        for (y, row) in scaled.buffer().chunks_exact(to.width).enumerate() {
+            to.row(y).copy_from_slice(row);
+        }
+        Ok(())
+    }
+
+    fn interpolate(&mut self, from: &Plane<'_>, crop: Crop, to: &mut PlaneMut<'_>) {
+        let step = crop.width / to.width as f64;
+        self.columns.clear();
+        self.columns.extend((0..to.width).map(|x| tap(crop.left + (x as f64 + 0.5) * step - 0.5, from.width)));
+        let step = crop.height / to.height as f64;
+        let [upper, lower] = &mut self.rows;
+        upper.resize(to.width, 0);
+        lower.resize(to.width, 0);
+        let mut held = (usize::MAX, usize::MAX);
+        for y in 0..to.height {
+            let Tap { index, weight } = tap(crop.top + (y as f64 + 0.5) * step - 0.5, from.height);
+            let wanted = (index as usize, (index as usize + 1).min(from.height - 1));
+            if held.1 == wanted.0 && held.0 != wanted.0 {
+                std::mem::swap(upper, lower);
+                held = (held.1, usize::MAX);
+            }
+            if held.0 != wanted.0 {
+                stretch(from.row(wanted.0), &self.columns, upper);
+            }
+            if held.1 != wanted.1 {
+                stretch(from.row(wanted.1), &self.columns, lower);
+            }
+            held = wanted;
+            mix(upper, lower, weight, to.row(y));
+        }
+    }
+}
+
+/// Chroma is half as dense and sits on every other luma column, between two luma rows.
+fn chroma_crop(crop: Crop, width: usize) -> Crop {
+    let step = crop.width / 2.0 / width as f64;
+    Crop { left: crop.left / 2.0 + (1.0 - step) / 4.0, top: crop.top / 2.0, width: crop.width / 2.0, height: crop.height / 2.0 }
+}
+
+fn tap(position: f64, length: usize) -> Tap {
+    let position = position.clamp(0.0, (length - 1) as f64);
+    let index = (position as usize).min(length.saturating_sub(2));
+    let weight = ((position - index as f64) * f64::from(ONE)).round() as u16;
+    Tap { index: index as u32, weight }
+}
+
+fn stretch(from: &[u8], columns: &[Tap], to: &mut [u8]) {
+    if from.len() == 1 {
+        return to.fill(from[0]);
+    }
+    for (to, tap) in to.iter_mut().zip(columns) {
+        let index = tap.index as usize;
+        let (left, right) = (u16::from(from[index]), u16::from(from[index + 1]));
+        *to = ((left * (ONE - tap.weight) + right * tap.weight + ONE / 2) >> WEIGHT_BITS) as u8;
+    }
+}
+
+fn mix(upper: &[u8], lower: &[u8], weight: u16, to: &mut [u8]) {
+    let rest = ONE - weight;
+    for ((to, upper), lower) in to.iter_mut().zip(upper).zip(lower) {
+        *to = ((u16::from(*upper) * rest + u16::from(*lower) * weight + ONE / 2) >> WEIGHT_BITS) as u8;
+    }
+}
+
+fn whole_rows<'a>(plane: &Plane<'a>) -> Result<&'a [u8]> {
+    plane.data.get(..plane.stride * plane.height).context("a decoded plane is shorter than its rows")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use super::*;
+    use crate::encode::frame::Planes;
+
+    /// A picture whose luma is `value(x, y)`.
+    fn picture(width: usize, height: usize, value: impl Fn(usize, usize) -> u8) -> Planes {
+        let mut planes = Planes::new(width, height);
+        for (index, mut plane) in planes.planes_mut().into_iter().enumerate() {
+            let scale = if index == 0 { 1 } else { 2 };
+            for y in 0..plane.height {
+                for (x, sample) in plane.row(y).iter_mut().enumerate() {
+                    *sample = value(x * scale, y * scale);
+                }
+            }
+        }
+        planes
+    }
+
+    #[test]
+    fn a_whole_crop_of_the_same_size_is_the_picture() {
+        let source = picture(32, 16, |x, y| (x * 7 + y * 5) as u8);
+        let mut target = Planes::new(32, 16);
+        let crop = Crop { left: 0.0, top: 0.0, width: 32.0, height: 16.0 };
+        Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut()).unwrap();
+        assert_eq!(target.planes()[0].data, source.planes()[0].data);
+        assert_eq!(target.planes()[1].data, source.planes()[1].data);
+    }
+
+    #[test]
+    fn a_quarter_of_a_pixel_moves_a_ramp_by_a_quarter() {
+        let source = picture(64, 8, |x, _| (x * 4) as u8);
+        let mut target = Planes::new(32, 8);
+        let luma = |left: f64, target: &mut Planes| {
+            let crop = Crop { left, top: 0.0, width: 32.0, height: 8.0 };
+            Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut()).unwrap();
+            (target.planes()[0].row(3)[10], target.planes()[1].row(2)[5])
+        };
+        assert_eq!(luma(8.0, &mut target), (72, 72));
+        assert_eq!(luma(8.25, &mut target), (73, 73), "chroma moves with luma");
+        assert_eq!(luma(8.75, &mut target), (75, 75));
+    }
+
+    #[test]
+    fn shrinking_averages_what_a_sample_covers() {
+        let source = picture(64, 64, |x, _| if x % 2 == 0 { 40 } else { 200 });
+        let mut target = Planes::new(16, 16);
+        let crop = Crop { left: 0.0, top: 0.0, width: 64.0, height: 64.0 };
+        Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut()).unwrap();
+        assert!(target.planes()[0].row(8)[4..12].iter().all(|value| (115..=125).contains(value)), "{:?}", target.planes()[0].row(8));
+    }
+}
