@@ -1,0 +1,112 @@
+//! Faces, sampled densely inside one span.
+
+use super::face::FaceFinder;
+use super::small::{Grey, Shrinker, Square, Tiny};
+use crate::decode::{DecodeError, Frames, Pick};
+use domain::artefact::{Face, FaceSample, MediaFacts, Rect, TrackedFace};
+use domain::{MediaTime, Span};
+use std::path::Path;
+
+/// Most samples per second; more than the frames of any usual video would be meaningless.
+const RATE_MAX: f64 = 60.0;
+
+/// The whole picture is searched this often; in between, only the surroundings of known faces are, at a tenth of the cost.
+const WHOLE_EVERY: MediaTime = MediaTime::from_millis(1_000);
+
+/// A palette change between samples after which no face is where it was.
+const NEW_SCENE_PALETTE: f32 = 0.08;
+
+/// Two boxes that overlap this much show the same face.
+const SAME_FACE_IOU: f32 = 0.3;
+
+/// The mouth inside a face's box: middle across, middle down, and width, as parts of the box's width.
+const MOUTH: (f32, f32, f32) = (0.5, 0.78, 0.5);
+
+/// Pixels per side at which mouths are compared.
+const MOUTH_PIXELS: u32 = 16;
+
+struct Before {
+    tiny: Tiny,
+    grey: Grey,
+    faces: Vec<TrackedFace>,
+    searched_at: MediaTime,
+}
+
+/// Samples the faces inside `span`, `rate` times a second.
+///
+/// A sample is the first frame at or after its time; all frames of the span are decoded, so keep spans short.
+///
+/// # Errors
+/// [`DecodeError`]; a file without picture gives [`DecodeError::Absent`].
+pub fn faces_in(
+    path: &Path,
+    facts: &MediaFacts,
+    span: Span,
+    rate: f64,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Vec<FaceSample>, DecodeError> {
+    let rotation = facts.video.as_ref().map_or(0, |video| video.rotation_degrees);
+    let step = MediaTime::from_seconds(1.0 / rate.clamp(1.0 / 3_600.0, RATE_MAX));
+    let mut frames = Frames::open(path, Some(span), Pick::All)?;
+    let (mut shrinker, mut finder) = (Shrinker::default(), FaceFinder::new());
+    let mut samples = Vec::new();
+    let mut before: Option<Before> = None;
+    let mut due = span.start();
+    while let Some(frame) = frames.next_frame()? {
+        if frame.at < due && !samples.is_empty() {
+            continue;
+        }
+        while due <= frame.at {
+            due = due.plus(step);
+        }
+        let (tiny, grey) = (shrinker.tiny(&frame), shrinker.grey(&frame, rotation));
+        let near = before.as_ref().and_then(|before| follow(&mut finder, &mut shrinker, before, &tiny, &grey, frame.at));
+        let searched_at = if let (Some(_), Some(before)) = (&near, &before) { before.searched_at } else { frame.at };
+        let found = near.unwrap_or_else(|| finder.find(&grey));
+        let faces: Vec<TrackedFace> = found.iter().map(|face| with_mouth(&mut shrinker, face, &grey, before.as_ref())).collect();
+        samples.push(FaceSample { at_us: frame.at, faces: faces.clone(), sharpness: grey.sharpness(), luma: grey.mean() });
+        before = Some(Before { tiny, grey, faces, searched_at });
+        progress((frame.at.minus(span.start()).seconds() / span.duration().seconds()) as f32);
+    }
+    Ok(samples)
+}
+
+/// Finds the faces of the sample before again; `None` if the whole picture must be searched.
+fn follow(finder: &mut FaceFinder, shrinker: &mut Shrinker, before: &Before, tiny: &Tiny, grey: &Grey, at: MediaTime) -> Option<Vec<Face>> {
+    let is_new = before.tiny.palette_change(tiny) >= NEW_SCENE_PALETTE;
+    if is_new || before.faces.is_empty() && at.minus(before.searched_at) >= WHOLE_EVERY || at.minus(before.searched_at) >= WHOLE_EVERY {
+        return None;
+    }
+    before.faces.iter().map(|face| finder.find_near(shrinker, grey, face.rect)).collect()
+}
+
+fn with_mouth(shrinker: &mut Shrinker, face: &Face, grey: &Grey, before: Option<&Before>) -> TrackedFace {
+    let same = before.and_then(|before| {
+        let closest = before.faces.iter().max_by(|a, b| a.rect.iou(face.rect).total_cmp(&b.rect.iou(face.rect)))?;
+        (closest.rect.iou(face.rect) >= SAME_FACE_IOU).then_some((&before.grey, closest.rect))
+    });
+    let mouth_motion = same.and_then(|(grey_before, rect_before)| {
+        let (now, then) = (mouth(shrinker, grey, face.rect)?, mouth(shrinker, grey_before, rect_before)?);
+        Some(change(&now, &then))
+    });
+    TrackedFace { rect: face.rect, confidence: face.confidence, mouth_motion: mouth_motion.unwrap_or(0.0) }
+}
+
+/// Returns the mouth region of a face; `None` where it leaves the picture.
+fn mouth(shrinker: &mut Shrinker, grey: &Grey, rect: Rect) -> Option<Grey> {
+    let (x, y, width) = MOUTH;
+    let (across, down) = (f64::from(grey.width), f64::from(grey.height));
+    let side = f64::from(rect.width * width) * across;
+    let centre = (f64::from(rect.x + rect.width * x) * across, f64::from(rect.y + rect.height * y) * down);
+    let square = Square { x: centre.0 - side / 2.0, y: centre.1 - side / 2.0, side };
+    let is_inside = square.x >= 0.0 && square.y >= 0.0 && square.x + side <= across && square.y + side <= down;
+    if is_inside { shrinker.square(grey, square, MOUTH_PIXELS) } else { None }
+}
+
+/// Returns the mean absolute change of luma, 0 to 1, without a common change of light.
+fn change(now: &Grey, then: &Grey) -> f32 {
+    let light = now.mean() - then.mean();
+    let pairs = now.pixels.iter().zip(&then.pixels);
+    let sum: f32 = pairs.map(|(now, then)| ((f32::from(*now) - f32::from(*then)) / 255.0 - light).abs()).sum();
+    sum / now.pixels.len() as f32
+}
