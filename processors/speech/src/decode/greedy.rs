@@ -1,0 +1,166 @@
+//! One token per row and step: the likeliest, or a seeded sample.
+
+use super::rules::{Choice, Scores, logsumexp};
+use super::{Decoding, Hypothesis};
+use crate::model::decoder::Memory;
+use tch::{Device, IndexOp, Kind, Tensor};
+
+/// How a token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Draw {
+    /// The likeliest.
+    Likeliest,
+    /// A sample at this temperature.
+    Sample { temperature: f32, seed: u64 },
+}
+
+/// A row that is being decoded.
+struct Row {
+    /// Where its hypothesis goes.
+    slot: usize,
+    tokens: Vec<i64>,
+    logprobs: Vec<f32>,
+    sum: f32,
+    random: SplitMix,
+}
+
+impl Decoding<'_> {
+    /// Decodes every row of `memory`, which must be in its first order; finished rows leave the batch. Gives the memory back.
+    pub(crate) fn draw(&self, memory: Memory, draw: Draw) -> (Vec<Hypothesis>, Memory) {
+        let rows = memory.order.len();
+        let mut cache = self.network.decoder.cache(memory, self.prompt.len() + self.tokens_max());
+        let logits = self.network.decoder.step(&mut cache, &self.prompt.repeat(rows));
+        let no_speech = self.no_speech(&logits);
+        let mut logits = logits.i((.., -1)) + &self.first_bias;
+        let seed = if let Draw::Sample { seed, .. } = draw { seed } else { 0 };
+        let mut live: Vec<Row> = (0..rows).map(|slot| Row::new(slot, seed)).collect();
+        let mut done: Vec<Option<Hypothesis>> = vec![None; rows];
+        for step in 0.. {
+            let choices = match draw {
+                Draw::Likeliest => self.likeliest(&logits, &live),
+                Draw::Sample { temperature, .. } => self.samples(&logits, &mut live, temperature),
+            };
+            for index in (0..live.len()).rev() {
+                let row = &mut live[index];
+                let is_finished = row.push(choices[index], self.rules.end);
+                if is_finished || step + 1 == self.tokens_max() {
+                    let row = live.swap_remove(index);
+                    let slot = row.slot;
+                    done[slot] = Some(row.finish(no_speech[slot]));
+                    cache.swap_remove(index);
+                }
+            }
+            if live.is_empty() {
+                break;
+            }
+            let last: Vec<i64> = live.iter().filter_map(|row| row.tokens.last().copied()).collect();
+            logits = self.network.decoder.step(&mut cache, &last).squeeze_dim(1) + &self.bias;
+        }
+        (done.into_iter().flatten().collect(), cache.into_memory())
+    }
+
+    /// Chooses with as little as possible copied out of the tensor.
+    fn likeliest(&self, logits: &Tensor, live: &[Row]) -> Vec<Choice> {
+        let text = logits.narrow(1, 0, self.rules.end);
+        let (largest, at) = text.max_dim(1, false);
+        // logsumexp of LibTorch is several times slower than its parts.
+        let sums = (text - largest.unsqueeze(1)).exp().sum_dim_intlist(1, false, Kind::Float).log() + &largest;
+        let (largest, at, sums) = (floats(&largest), ids(&at), floats(&sums));
+        let tail = logits.i((.., self.rules.end..));
+        let width = tail.size()[1] as usize;
+        let tail = floats(&tail.reshape([-1]));
+        let rows = live.iter().zip(tail.chunks_exact(width)).enumerate();
+        rows.map(|(index, (row, tail))| {
+            let scores = Scores { best_text: (at[index], largest[index]), text_logsumexp: sums[index], tail };
+            self.rules.greedy(&row.tokens, scores)
+        })
+        .collect()
+    }
+
+    fn samples(&self, logits: &Tensor, live: &mut [Row], temperature: f32) -> Vec<Choice> {
+        let width = logits.size()[1] as usize;
+        let mut logits = floats(&logits.reshape([-1]));
+        let rows = live.iter_mut().zip(logits.chunks_exact_mut(width));
+        rows.map(|(row, logits)| {
+            self.rules.restrict(&row.tokens, logits);
+            let token = row.random.sample(logits, temperature);
+            Choice { token: token as i64, logprob: logits[token] - logsumexp(logits) }
+        })
+        .collect()
+    }
+}
+
+impl Row {
+    fn new(slot: usize, seed: u64) -> Self {
+        Self { slot, tokens: vec![], logprobs: vec![], sum: 0.0, random: SplitMix(seed.wrapping_add(slot as u64)) }
+    }
+
+    /// Takes a choice and tells whether the row is finished.
+    fn push(&mut self, choice: Choice, end: i64) -> bool {
+        self.sum += choice.logprob;
+        if choice.token == end {
+            return true;
+        }
+        self.tokens.push(choice.token);
+        self.logprobs.push(choice.logprob);
+        false
+    }
+
+    fn finish(self, no_speech: f32) -> Hypothesis {
+        let mean_logprob = self.sum / (self.tokens.len() + 1) as f32;
+        Hypothesis { tokens: self.tokens, logprobs: self.logprobs, mean_logprob, no_speech }
+    }
+}
+
+/// A small generator with a fixed sequence per seed, so that a fallback gives the same words on every run.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Samples an index with probability proportional to `exp(logit / temperature)`.
+    fn sample(&mut self, logits: &[f32], temperature: f32) -> usize {
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weight = |logit: f32| f64::from((logit - largest) / temperature).exp();
+        let mut left = self.next() * logits.iter().map(|&logit| weight(logit)).sum::<f64>();
+        let mut last = 0;
+        for (index, &logit) in logits.iter().enumerate() {
+            if logit == f32::NEG_INFINITY {
+                continue;
+            }
+            last = index;
+            left -= weight(logit);
+            if left <= 0.0 {
+                break;
+            }
+        }
+        last
+    }
+}
+
+pub(super) fn floats(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.to_device(Device::Cpu).contiguous()).expect("a vector of f32")
+}
+
+pub(super) fn ids(tensor: &Tensor) -> Vec<i64> {
+    Vec::try_from(tensor.to_device(Device::Cpu).contiguous()).expect("a vector of i64")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_follows_the_probabilities_and_never_takes_what_is_forbidden() {
+        let mut random = SplitMix(7);
+        let logits = [0.0, f32::NEG_INFINITY, 3f32.ln()];
+        let threes = (0..10_000).filter(|_| random.sample(&logits, 1.0) == 2).count();
+        assert!((7_300..7_700).contains(&threes), "{threes} of 10000");
+        assert!((0..1_000).all(|_| random.sample(&logits, 1.0) != 1));
+    }
+}

@@ -1,0 +1,91 @@
+//! When a hypothesis is believed: the reference's guards against loops, guesses and silence.
+
+use super::greedy::Draw;
+use super::{Decoding, Hypothesis};
+use crate::model::decoder::Memory;
+use crate::tokens::Tokens;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use std::io::Write;
+use tch::Tensor;
+
+/// Text that compresses better than this repeats itself.
+const COMPRESSION_RATIO_MAX: f32 = 2.4;
+/// A mean log-probability below this is a guess.
+const MEAN_LOGPROB_MIN: f32 = -1.0;
+/// Above this, a guess is silence.
+const NO_SPEECH_MAX: f32 = 0.6;
+/// Temperatures to try after the likeliest tokens were not believed.
+const FALLBACK_TEMPERATURES: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
+/// Samples per window and temperature; the likeliest is kept.
+const SAMPLES: usize = 5;
+/// The first seed; each temperature and sample has its own.
+const SEED: u64 = 0x0c11_9f10;
+
+impl Decoding<'_> {
+    /// Decodes every row of `states`, and those that are not believed again at higher temperatures.
+    /// Also returns the states as the decoder sees them, for alignment.
+    pub(crate) fn believed(&self, states: &Tensor, beam_size: usize) -> (Vec<Hypothesis>, Memory) {
+        let decoder = &self.network.decoder;
+        let memory = decoder.memory(states);
+        let (first, memory) = if beam_size > 1 { (self.beam(&memory, beam_size), memory) } else { self.draw(memory, Draw::Likeliest) };
+        let mut tried: Vec<Vec<Hypothesis>> = first.into_iter().map(|hypothesis| vec![hypothesis]).collect();
+        for (round, &temperature) in FALLBACK_TEMPERATURES.iter().enumerate() {
+            for (row, tried) in tried.iter_mut().enumerate() {
+                if !tried.iter().all(|hypothesis| self.is_doubtful(hypothesis)) {
+                    continue;
+                }
+                let copies = decoder.memory(&states.narrow(0, row as i64, 1)).select(&[0; SAMPLES]);
+                let seed = SEED.wrapping_add((round * SAMPLES) as u64);
+                let (samples, _) = self.draw(copies, Draw::Sample { temperature, seed });
+                tried.extend(samples.into_iter().max_by(|a, b| a.mean_logprob.total_cmp(&b.mean_logprob)));
+            }
+        }
+        (tried.into_iter().filter_map(|tried| self.choose(tried)).collect(), memory)
+    }
+
+    /// Tells whether another temperature should be tried.
+    fn is_doubtful(&self, hypothesis: &Hypothesis) -> bool {
+        let is_guess = hypothesis.mean_logprob < MEAN_LOGPROB_MIN;
+        let is_silence = is_guess && hypothesis.no_speech > NO_SPEECH_MAX;
+        !is_silence && (is_guess || repeats(self.tokens, hypothesis))
+    }
+
+    /// Returns the one that was believed, else the likeliest that does not repeat itself, else the likeliest.
+    fn choose(&self, mut tried: Vec<Hypothesis>) -> Option<Hypothesis> {
+        if let Some(last) = tried.pop_if(|last| !self.is_doubtful(last)) {
+            return Some(last);
+        }
+        let rank = |hypothesis: &Hypothesis| (!repeats(self.tokens, hypothesis), hypothesis.mean_logprob);
+        tried.into_iter().max_by(|a, b| rank(a).0.cmp(&rank(b).0).then(a.mean_logprob.total_cmp(&b.mean_logprob)))
+    }
+}
+
+/// Tells whether the window is silence that the model guessed words for.
+pub(crate) fn is_silence(hypothesis: &Hypothesis) -> bool {
+    hypothesis.no_speech > NO_SPEECH_MAX && hypothesis.mean_logprob < MEAN_LOGPROB_MIN
+}
+
+fn repeats(tokens: &Tokens, hypothesis: &Hypothesis) -> bool {
+    compression_ratio(&tokens.text(&hypothesis.tokens)) > COMPRESSION_RATIO_MAX
+}
+
+/// Returns how many times smaller zlib makes the text.
+pub(crate) fn compression_ratio(text: &str) -> f32 {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
+    let compressed = written.expect("writing into memory does not fail");
+    text.len() as f32 / compressed.len() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_compresses_well_and_speech_does_not() {
+        assert!(compression_ratio(&" thank you".repeat(30)) > COMPRESSION_RATIO_MAX);
+        let speech = " And so my fellow Americans ask not what your country can do for you, ask what you can do for your country.";
+        assert!(compression_ratio(speech) < COMPRESSION_RATIO_MAX);
+    }
+}

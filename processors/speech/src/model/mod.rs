@@ -1,0 +1,81 @@
+//! The network: log-mel, encoder and decoder. Sizes come from the tensors' shapes, heads from the configuration.
+//!
+//! Nothing here knows tokens' meanings, rules or times.
+
+pub(crate) mod decoder;
+mod encoder;
+mod layers;
+pub(crate) mod mel;
+
+use crate::error::LoadError;
+use crate::weights::{Settings, Weights};
+use decoder::Decoder;
+use encoder::Encoder;
+use mel::Mel;
+use tch::{Device, Kind, Tensor};
+
+/// Audio frames per encoder position: the second convolution has stride two.
+const FRAMES_PER_POSITION: i64 = 2;
+
+/// The whole network on one device.
+pub(crate) struct Network {
+    mel: Mel,
+    encoder: Encoder,
+    pub(crate) decoder: Decoder,
+    pub(crate) device: Device,
+}
+
+impl Network {
+    /// Builds the network and checks every shape.
+    pub(crate) fn new(weights: &Weights, settings: &Settings, device: Device) -> Result<Self, LoadError> {
+        let conv1 = weights.get("encoder.conv1.weight", &[-1, -1, 3])?.size();
+        let (width, mels) = (conv1[0], conv1[1]);
+        for (side, heads) in [("encoder", settings.encoder_heads), ("decoder", settings.decoder_heads)] {
+            if heads == 0 || width % heads as i64 != 0 {
+                return Err(weights.unsupported(format!("the {side} has {heads} heads for a width of {width}")));
+            }
+        }
+        let encoder = Encoder::new(weights, settings.encoder_heads as i64, width, device)?;
+        let decoder = Decoder::new(weights, settings.decoder_heads as i64, width, device)?;
+        Ok(Self { mel: Mel::new(mels, encoder.positions() * FRAMES_PER_POSITION, device), encoder, decoder, device })
+    }
+
+    /// Returns how many samples of 16 kHz one window holds.
+    pub(crate) fn window_samples(&self) -> usize {
+        self.mel.frames() as usize * mel::HOP
+    }
+
+    /// Returns how many encoder positions one window has.
+    pub(crate) fn positions(&self) -> usize {
+        self.encoder.positions() as usize
+    }
+
+    /// Returns the encoder's states `[windows, positions, width]` in f32; each window is padded with silence.
+    pub(crate) fn encode(&self, windows: &[&[f32]]) -> Tensor {
+        self.encoder.forward(&self.mel.forward(windows))
+    }
+
+    /// Returns the log-mel features `[windows, mels, frames]`.
+    pub(crate) fn features(&self, windows: &[&[f32]]) -> Tensor {
+        self.mel.forward(windows)
+    }
+}
+
+/// Returns the kind that the encoder computes in: bf16 only where the processor multiplies it in hardware.
+fn encoder_kind(device: Device) -> Kind {
+    match device {
+        Device::Cuda(_) => Kind::Half,
+        _ if has_fast_bf16() => Kind::BFloat16,
+        _ => Kind::Float,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_fast_bf16() -> bool {
+    std::arch::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_fast_bf16() -> bool {
+    false
+}

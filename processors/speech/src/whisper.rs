@@ -1,0 +1,135 @@
+//! A loaded model and what can be asked of it.
+
+use crate::device::Device;
+use crate::model::Network;
+use crate::model::mel::SAMPLE_RATE;
+use crate::tokens::Tokens;
+use crate::vad;
+use crate::weights::{self, Settings};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+use tch::{Kind, no_grad};
+
+/// A loaded Whisper model.
+pub struct Whisper {
+    pub(crate) network: Network,
+    pub(crate) tokens: Tokens,
+    pub(crate) settings: Settings,
+    /// The folder's name, such as `tiny.en`.
+    pub(crate) name: String,
+}
+
+impl Whisper {
+    /// Loads a model folder: Hugging Face's (`model.safetensors`) or CTranslate2's (`model.bin`).
+    ///
+    /// # Errors
+    /// A [`LoadError`] when the folder is not a whole model, a [`crate::DeviceError`] when the device is not there.
+    pub fn load(dir: &Path, device: Device) -> Result<Self> {
+        let device = device.resolve()?;
+        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+        tch::set_num_threads(i32::try_from(threads).context("counting processors")?);
+        let weights::Folder { weights, mut settings } = weights::read(dir)?;
+        let network = no_grad(|| Network::new(&weights, &settings, device))?;
+        let tokens = Tokens::load(dir, network.decoder.vocabulary(), settings.is_multilingual)?;
+        if tokens.timestamp_begin() >= network.decoder.vocabulary() as i64 {
+            return Err(weights.unsupported("its vocabulary has no timestamps".to_owned()).into());
+        }
+        check_alignment_heads(&network, &mut settings).map_err(|reason| weights.unsupported(reason))?;
+        let name = dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { network, tokens, settings, name })
+    }
+
+    /// Tells whether the model knows more than English.
+    #[must_use]
+    pub fn is_multilingual(&self) -> bool {
+        !self.tokens.languages.is_empty()
+    }
+
+    /// Returns the codes of the languages that the model knows.
+    #[must_use]
+    pub fn languages(&self) -> Vec<&str> {
+        if self.is_multilingual() { self.tokens.languages.iter().map(|(code, _)| code.as_str()).collect() } else { vec!["en"] }
+    }
+
+    /// Returns the likeliest language of the first window of speech, with its probability; `("en", 1)` for an English-only model.
+    ///
+    /// # Errors
+    /// When nobody speaks.
+    pub fn detect_language(&self, samples: &[f32]) -> Result<(String, f32)> {
+        if !self.is_multilingual() {
+            return Ok(("en".to_owned(), 1.0));
+        }
+        let speech = vad::speech_ranges(samples, self.network.window_samples());
+        let windows = crate::windows::pack(&speech, self.network.window_samples());
+        let window = windows.first().context("nobody speaks, so there is no language to detect")?;
+        no_grad(|| self.language_of(&window.audio(samples)))
+    }
+
+    /// Returns the likeliest language of one window.
+    pub(crate) fn language_of(&self, window: &[f32]) -> Result<(String, f32)> {
+        let decoder = &self.network.decoder;
+        let mut cache = decoder.cache(decoder.memory(&self.network.encode(&[window])), 1);
+        let logits = decoder.step(&mut cache, &[self.tokens.start]).view([-1]);
+        let ids: Vec<i64> = self.tokens.languages.iter().map(|&(_, id)| id).collect();
+        let index = tch::Tensor::from_slice(&ids).to_device(self.network.device);
+        let probabilities = logits.index_select(0, &index).softmax(-1, Kind::Float);
+        let (probability, at) = probabilities.max_dim(0, false);
+        let at = usize::try_from(at.int64_value(&[])).context("reading the likeliest language")?;
+        Ok((self.tokens.languages[at].0.clone(), probability.double_value(&[]) as f32))
+    }
+
+    /// Returns the log-mel features, row by row (mels × frames), of one window, for comparison with other implementations.
+    ///
+    /// # Errors
+    /// When `samples` are longer than one window.
+    pub fn features(&self, samples: &[f32]) -> Result<Vec<f32>> {
+        self.check_window(samples)?;
+        no_grad(|| Ok(Vec::try_from(self.network.features(&[samples]).to_device(tch::Device::Cpu).contiguous().view([-1]))?))
+    }
+
+    /// Returns the encoder's states, position by position, of one window, for comparison with other implementations.
+    ///
+    /// # Errors
+    /// When `samples` are longer than one window.
+    pub fn encoder_states(&self, samples: &[f32]) -> Result<Vec<f32>> {
+        self.check_window(samples)?;
+        no_grad(|| Ok(Vec::try_from(self.network.encode(&[samples]).to_device(tch::Device::Cpu).contiguous().view([-1]))?))
+    }
+
+    /// Returns the decoder's logits, token by token, for one window and the given tokens, for comparison with other implementations.
+    ///
+    /// The tokens go through the cache one at a time, as when transcribing.
+    ///
+    /// # Errors
+    /// When `samples` are longer than one window or there are more tokens than the decoder has positions.
+    pub fn logits(&self, samples: &[f32], tokens: &[i64]) -> Result<Vec<f32>> {
+        self.check_window(samples)?;
+        let decoder = &self.network.decoder;
+        ensure!(tokens.len() <= decoder.positions(), "{} tokens are more than the decoder holds", tokens.len());
+        no_grad(|| {
+            let mut cache = decoder.cache(decoder.memory(&self.network.encode(&[samples])), tokens.len());
+            let rows =
+                tokens.iter().map(|&token| Vec::<f32>::try_from(decoder.step(&mut cache, &[token]).to_device(tch::Device::Cpu).view([-1])));
+            Ok(rows.collect::<Result<Vec<_>, _>>()?.concat())
+        })
+    }
+
+    fn check_window(&self, samples: &[f32]) -> Result<()> {
+        let seconds = self.network.window_samples() / SAMPLE_RATE;
+        ensure!(samples.len() <= self.network.window_samples(), "one window holds {seconds} s, got {} samples", samples.len());
+        Ok(())
+    }
+}
+
+/// Checks the heads that word times come from; where nobody names them, the upper half of the layers is used, as in the reference.
+fn check_alignment_heads(network: &Network, settings: &mut Settings) -> Result<(), String> {
+    let (layers, heads) = (network.decoder.layers(), network.decoder.heads());
+    if settings.alignment_heads.is_empty() {
+        settings.alignment_heads = (layers / 2..layers).flat_map(|layer| (0..heads).map(move |head| (layer, head))).collect();
+    }
+    match settings.alignment_heads.iter().find(|&&(layer, head)| layer >= layers || head >= heads) {
+        Some((layer, head)) => Err(format!("alignment head {layer}/{head} is not among its {layers} layers of {heads} heads")),
+        None if layers == 0 => Err("its decoder has no layers".to_owned()),
+        None => Ok(()),
+    }
+}
