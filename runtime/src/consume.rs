@@ -6,6 +6,7 @@
 use crate::clock::Clock;
 use crate::consumers::Consumers;
 use crate::log::{Filter, Item, Log, Partition, Reading};
+use crate::progress::ProgressChannel;
 use crate::retry::Backoff;
 use crate::token::Positions;
 use anyhow::Context as _;
@@ -47,6 +48,8 @@ pub struct Surroundings {
     pub consumers: Consumers,
     /// Where checkpoints are shown to those who wait.
     pub positions: Positions,
+    /// Where work tells how far it has come.
+    pub progress: ProgressChannel,
     /// Tells when something was parked.
     pub clock: Clock,
     /// Ends the loop after the batch at hand.

@@ -114,7 +114,9 @@ impl Consumers {
             transaction
                 .prepare_cached("INSERT INTO checkpoints VALUES (?1, ?2) ON CONFLICT DO UPDATE SET position = max(position, ?2)")?
                 .execute(params![consumer, position])?;
-            transaction.prepare_cached("DELETE FROM finished WHERE consumer = ? AND position <= ?")?.execute(params![consumer, position])?;
+            transaction
+                .prepare_cached("DELETE FROM finished WHERE consumer = ? AND position <= ?")?
+                .execute(params![consumer, position])?;
             transaction.commit()
         })
         .await
@@ -182,7 +184,8 @@ impl Consumers {
     /// When SQLite fails.
     pub async fn parked(&self) -> anyhow::Result<Vec<Parked>> {
         self.with(|connection| {
-            let sql = "SELECT consumer, position, event, workspace, stream, type, attempts, error, at FROM parked ORDER BY consumer, position";
+            let sql =
+                "SELECT consumer, position, event, workspace, stream, type, attempts, error, at FROM parked ORDER BY consumer, position";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([], parked_from_row)?;
             rows.collect()
@@ -205,7 +208,8 @@ impl Consumers {
     /// Returns the positions of `consumer`'s parked events that somebody asked to replay.
     pub(crate) async fn to_replay(&self, consumer: &'static str) -> anyhow::Result<Vec<u64>> {
         self.with(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT position FROM parked WHERE consumer = ? AND replay = 1 ORDER BY position")?;
+            let mut statement =
+                connection.prepare_cached("SELECT position FROM parked WHERE consumer = ? AND replay = 1 ORDER BY position")?;
             statement.query_map([consumer], |row| row.get(0).map(i64::cast_unsigned))?.collect()
         })
         .await

@@ -228,13 +228,7 @@ impl<'a, L: Log> Transaction<'a, L> {
 
     fn metadata(&self) -> Metadata {
         let Context { actor, correlation, causation, now, traceparent, .. } = &self.context;
-        Metadata {
-            at: *now,
-            actor: actor.clone(),
-            correlation: *correlation,
-            causation: *causation,
-            traceparent: traceparent.clone(),
-        }
+        Metadata { at: *now, actor: actor.clone(), correlation: *correlation, causation: *causation, traceparent: traceparent.clone() }
     }
 }
 

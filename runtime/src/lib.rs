@@ -2,12 +2,17 @@
 //!
 //! No domain rule lives here: this crate moves commands to deciders and events to consumers, and never looks into a payload.
 
+pub mod blobs;
 pub mod clock;
 pub mod consume;
 pub mod consumers;
+pub mod dispatch;
 pub mod execute;
 pub mod ids;
 pub mod log;
+pub mod progress;
 pub mod retry;
+pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod token;

@@ -170,11 +170,7 @@ impl Log for SimulatedLog {
         let (log, visible) = (self.clone(), self.0.visible.subscribe());
         let follower = (log, visible, Arc::new(filter), from, true);
         futures::stream::unfold(follower, |(log, mut visible, filter, next, is_first)| async move {
-            let head = if is_first {
-                *visible.borrow_and_update()
-            } else {
-                *visible.wait_for(|head| *head > next).await.ok()?
-            };
+            let head = if is_first { *visible.borrow_and_update() } else { *visible.wait_for(|head| *head > next).await.ok()? };
             let mut items: Vec<anyhow::Result<Item>> = {
                 let state = log.state();
                 let fresh = state.events.get(next.min(head) as usize..head as usize).unwrap_or_default();
