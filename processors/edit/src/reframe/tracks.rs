@@ -9,8 +9,12 @@ const GAP_SECONDS: f64 = 1.0;
 const HOLD_SECONDS: f64 = 0.5;
 /// Boxes that overlap less than this, and are also apart by more than [`REACH`], are different faces.
 const IOU_MIN: f32 = 0.2;
-/// How far a face may move between samples, in parts of its own width.
+/// How far a face may be from where it was expected after a fifth of a second, in parts of its own width; twice that after two.
 const REACH: f32 = 0.8;
+/// The fifth of a second that [`REACH`] speaks of.
+const REACH_SECONDS: f64 = 0.2;
+/// It grows no further than this: faces that were lost for long turn up anywhere.
+const REACH_GROWTH_MAX: f32 = 2.5;
 /// How much a face may grow or shrink between samples.
 const GROWTH_MAX: f32 = 1.6;
 /// A face seen in fewer samples is taken for a false alarm …
@@ -62,6 +66,15 @@ impl Track {
     fn last(&self) -> &Sighting {
         &self.sightings[self.sightings.len() - 1]
     }
+
+    /// Returns where the face would be if it went on as it did between the last two sightings.
+    fn expected(&self, frame: u64) -> Rect {
+        let last = self.last();
+        let Some(before) = self.sightings.len().checked_sub(2).map(|index| self.sightings[index]) else { return last.rect };
+        let part = (frame - last.frame) as f32 / (last.frame - before.frame) as f32;
+        let (x, y) = (last.rect.x - before.rect.x, last.rect.y - before.rect.y);
+        Rect { x: last.rect.x + x * part, y: last.rect.y + y * part, ..last.rect }
+    }
 }
 
 fn between(before: Sighting, next: Sighting, frame: u64) -> Rect {
@@ -78,7 +91,11 @@ fn between(before: Sighting, next: Sighting, frame: u64) -> Rect {
 /// Returns the faces that matter in a shot, widest first.
 pub(super) fn follow(stretch: &Stretch, scene: &Scene<'_>) -> Vec<Track> {
     let timeline = scene.timeline;
-    let gap_frames = timeline.frames_in(GAP_SECONDS);
+    let limits = Limits {
+        gap_frames: timeline.frames_in(GAP_SECONDS),
+        hold_frames: timeline.frames_in(HOLD_SECONDS),
+        reach_frames: timeline.frames_in(REACH_SECONDS),
+    };
     let mut tracks: Vec<Track> = Vec::new();
     let mut samples = 0;
     for sample in scene.faces {
@@ -89,7 +106,7 @@ pub(super) fn follow(stretch: &Stretch, scene: &Scene<'_>) -> Vec<Track> {
         }
         samples += 1;
         let seen = sample.faces.iter().filter(|face| face.rect.width > 0.0 && face.rect.height > 0.0).copied().collect();
-        link(&mut tracks, seen, frame, gap_frames, timeline.frames_in(HOLD_SECONDS));
+        link(&mut tracks, seen, frame, &limits);
     }
     let sightings_min = SIGHTINGS_MIN.min(samples).max((SHARE_MIN * samples as f64).ceil() as usize);
     tracks.retain(|track| track.sightings.len() >= sightings_min);
@@ -102,17 +119,27 @@ pub(super) fn follow(stretch: &Stretch, scene: &Scene<'_>) -> Vec<Track> {
     tracks
 }
 
+/// The times above in frames.
+struct Limits {
+    gap_frames: u64,
+    hold_frames: u64,
+    reach_frames: u64,
+}
+
 /// Adds the faces of one sample to the tracks they continue, best match first; the others begin tracks.
-fn link(tracks: &mut Vec<Track>, mut seen: Vec<TrackedFace>, frame: u64, gap_frames: u64, hold_frames: u64) {
+fn link(tracks: &mut Vec<Track>, mut seen: Vec<TrackedFace>, frame: u64, limits: &Limits) {
     loop {
         let mut best: Option<(f32, usize, usize)> = None;
         for (index, track) in tracks.iter().enumerate() {
             let last = track.last();
-            if last.frame >= frame || frame - last.frame > gap_frames {
+            if last.frame >= frame || frame - last.frame > limits.gap_frames {
                 continue;
             }
             for (face, candidate) in seen.iter().enumerate() {
-                let likeness = likeness(last.rect, candidate.rect);
+                let growth = ((frame - last.frame) as f32 / limits.reach_frames as f32).clamp(1.0, REACH_GROWTH_MAX);
+                // People stop as suddenly as they go on, so both places are looked at.
+                let places = [last.rect, track.expected(frame)];
+                let likeness = places.map(|place| likeness(place, candidate.rect, REACH * growth)).into_iter().fold(0.0, f32::max);
                 if likeness > 0.0 && best.is_none_or(|(most, ..)| likeness > most) {
                     best = Some((likeness, index, face));
                 }
@@ -123,12 +150,12 @@ fn link(tracks: &mut Vec<Track>, mut seen: Vec<TrackedFace>, frame: u64, gap_fra
         tracks[index].sightings.push(Sighting { frame, rect, mouth_motion });
     }
     for TrackedFace { rect, mouth_motion, .. } in seen {
-        tracks.push(Track { sightings: vec![Sighting { frame, rect, mouth_motion }], hold_frames });
+        tracks.push(Track { sightings: vec![Sighting { frame, rect, mouth_motion }], hold_frames: limits.hold_frames });
     }
 }
 
 /// Returns how surely two boxes of neighbouring samples are the same face, 0 when they are not.
-fn likeness(before: Rect, after: Rect) -> f32 {
+fn likeness(before: Rect, after: Rect, reach: f32) -> f32 {
     let size = before.width.max(after.width);
     let growth = size / before.width.min(after.width);
     if growth > GROWTH_MAX {
@@ -137,5 +164,5 @@ fn likeness(before: Rect, after: Rect) -> f32 {
     let ((x0, y0), (x1, y1)) = (before.centre(), after.centre());
     let apart = (x1 - x0).abs().max((y1 - y0).abs()) / size;
     let iou = before.iou(after);
-    if iou < IOU_MIN && apart > REACH { 0.0 } else { iou + (1.0 - apart / 2.0).max(0.0) + 1.0 / growth }
+    if iou < IOU_MIN && apart > reach { 0.0 } else { iou + 1.0 / (1.0 + apart) + 1.0 / growth }
 }

@@ -5,8 +5,6 @@ use super::read::{Fault, Parsed, Phrase, Timed, Unreadable};
 use std::ops::Range;
 
 const ARROW: &str = "-->";
-/// No film is longer; larger hours are a damaged file.
-const HOURS_MAX: u64 = 100;
 
 /// Tells whether a text is WebVTT.
 pub(super) fn is_vtt(text: &str) -> bool {
@@ -63,12 +61,16 @@ pub(super) fn vtt(text: &str) -> Result<Parsed, Unreadable> {
     Ok(Parsed { format: "vtt", language: language(&lines, blocks.first()), phrases })
 }
 
-/// Returns runs of lines that are not empty.
+/// Returns runs of lines between empty ones. A line of spaces is text, unless a time line follows it: editors leave such lines behind.
 fn blocks(lines: &[&str]) -> Vec<Range<usize>> {
     let mut blocks: Vec<Range<usize>> = Vec::new();
-    for (index, line) in lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (index, line) in lines.iter().enumerate() {
+        let is_time_next = lines[index + 1..].iter().take(2).any(|next| next.contains(ARROW));
+        if line.is_empty() || (line.trim().is_empty() && is_time_next) {
+            continue;
+        }
         match blocks.last_mut() {
-            Some(block) if block.end == index && !line.is_empty() => block.end = index + 1,
+            Some(block) if block.end == index => block.end = index + 1,
             _ => blocks.push(index..index + 1),
         }
     }
@@ -95,19 +97,20 @@ fn cue(line: &str, number: usize) -> Result<Phrase, Unreadable> {
     Ok(Phrase { line: number, start, end, ..Phrase::default() })
 }
 
-/// Returns the microseconds of `[h:]mm:ss[.,]mmm`.
+/// Returns the microseconds of `[h:]mm:ss[.,]mmm`; hours have at most two digits, as no film has more.
 pub(super) fn time(text: &str) -> Option<u64> {
     let (clock, fraction) = text.split_once(['.', ',']).unwrap_or((text, "0"));
-    let is_digits = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let fraction = Some(fraction).filter(is_digits).filter(|digits| digits.len() <= 6)?;
+    let is_digits = |part: &&str| (1..=6).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let fraction = Some(fraction).filter(is_digits)?;
     let micros = fraction.parse::<u64>().ok()? * 10_u64.pow(6 - fraction.len() as u32);
-    let mut parts = clock.split(':').map(|part| Some(part).filter(is_digits)?.parse::<u64>().ok());
+    let is_part = |part: &&str| part.len() <= 2 && is_digits(part);
+    let mut parts = clock.split(':').map(|part| Some(part).filter(is_part)?.parse::<u64>().ok());
     let (first, second, third, more) = (parts.next()??, parts.next()??, parts.next(), parts.next());
     let (hours, minutes, seconds) = match third {
         Some(third) => (first, second, third?),
         None => (0, first, second),
     };
-    let is_time = more.is_none() && hours < HOURS_MAX && minutes < 60 && seconds < 60;
+    let is_time = more.is_none() && minutes < 60 && seconds < 60;
     is_time.then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + micros)
 }
 

@@ -10,6 +10,3 @@ mod write;
 pub use ass::ass;
 pub use read::{Fault, Imported, MAX_BYTES, MAX_CUES, Unreadable, read};
 pub use write::{srt, vtt};
-
-#[cfg(test)]
-mod tests;
