@@ -1,0 +1,199 @@
+"""Makes the tables of docs/performance.md: bench.py [NAME…], all but `build` by default; RUNS=5 sets the number of runs.
+
+Every table is measured on this machine, ours and the named peer in turn, and written between its marks in the page.
+"""
+
+import difflib
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import RUNS, Cost, median, run, side_by_side, table
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
+CLIPFLOW = TARGET / "release" / "clipflow"
+PEERS = Path(__file__).with_name("peers.py")
+MODELS = Path(os.environ.get("CLIPFLOW_MODELS") or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "clipflow/models")
+TALK = ROOT / "out/talk12"
+DEMO = ROOT / "out/talk"
+PAGE = ROOT / "docs/performance.md"
+CLIP_SECONDS, CLIPS, PRESET, CRF = 30, 6, "veryfast", 21
+
+
+def peer(*arguments) -> Cost:
+    return run([sys.executable, PEERS, *arguments])
+
+
+def transcribe() -> str:
+    model, talk = str(MODELS / "tiny.en"), TALK / "talk.mp4"
+    results = side_by_side({
+        "ClipFlow": lambda: run([CLIPFLOW, "bench", "transcribe", talk, "--model", "tiny.en", "--json"]),
+        "faster-whisper int8, sequential": lambda: peer("whisper", talk, "--model", model),
+        "faster-whisper int8, batch 8": lambda: peer("whisper", talk, "--model", model, "--batch", "8"),
+    })
+    truth = json.loads((TALK / "truth.json").read_text())["words"]
+    seconds = {name: statistics.median(c.json()["seconds"] for c in costs) for name, costs in results.items()}
+    rows = []
+    for name, costs in results.items():
+        found, off = word_errors(truth, costs[0].json()["words"])
+        faster = seconds[name] / seconds["ClipFlow"]
+        rows.append([name, f"{seconds[name]:.1f} s", f"{720 / seconds[name]:.0f}×", f"{faster:.2f}×", f"{found:.1%}", f"{off * 1000:.0f} ms", megabytes(costs)])
+    return table(["12 min, tiny.en, word times", "wall", "speed", "ours is faster by", "words right", "word start off", "peak memory"], rows)
+
+
+def word_errors(truth: list, heard: list) -> tuple[float, float]:
+    """Share of true words that were heard, and how far their starts are off (median)."""
+    plain = lambda words: [re.sub(r"[^a-z0-9]", "", w["text"].lower()) for w in words]
+    matcher = difflib.SequenceMatcher(None, plain(truth), plain(heard), autojunk=False)
+    pairs = [(a + i, b + i) for a, b, n in matcher.get_matching_blocks() for i in range(n)]
+    return len(pairs) / len(truth), statistics.median(abs(truth[a]["start"] - heard[b]["start"]) for a, b in pairs)
+
+
+def analyze() -> str:
+    talk = TALK / "talk.mp4"
+    results = side_by_side({
+        "ClipFlow: shots, faces, loudness, prosody": lambda: run([CLIPFLOW, "bench", "analyze", talk, "--json"]),
+        "PySceneDetect: shots only": lambda: peer("shots", talk),
+    })
+    truth = [cut["frame"] for cut in json.loads((TALK / "truth.json").read_text())["cuts"]]
+    rows = []
+    for name, costs in results.items():
+        seconds = statistics.median(c.json()["seconds"] for c in costs)
+        rows.append([name, f"{seconds:.1f} s", f"{median(costs, 'cpu'):.1f} s", f"{f1(truth, costs[0].json()['cuts']):.3f}", megabytes(costs)])
+    return table(["12 min, 1080p30", "wall", "CPU", "F1 of cuts", "peak memory"], rows)
+
+
+def f1(truth: list[int], found: list[int], tolerance: int = 1) -> float:
+    hits = sum(any(abs(t - f) <= tolerance for f in found) for t in truth)
+    return 2 * hits / max(1, len(truth) + len(found))
+
+
+def render() -> str:
+    talk, words = TALK / "talk.mp4", json.loads((TALK / "truth.json").read_text())["words"]
+    with tempfile.TemporaryDirectory() as folder:
+        captions = Path(folder) / "captions.ass"
+        captions.write_text(ass([w for w in words if w["end"] <= CLIP_SECONDS + 1]))
+        picture = f"crop=trunc(ih*9/16/2)*2:ih,scale=1080:1920:flags=bilinear,ass={captions}"
+        command = ["ffmpeg", "-y", "-v", "error", "-t", CLIP_SECONDS, "-i", talk, "-vf", picture, "-c:v", "libx264", "-preset", PRESET]
+        command += ["-crf", CRF, "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "160k", "-movflags", "+faststart", Path(folder) / "peer.mp4"]
+        results = side_by_side({
+            "ClipFlow: moving crop, captions, loudness": lambda: run([CLIPFLOW, "bench", "render", talk, "--json"]),
+            "ffmpeg: fixed crop, libass, x264": lambda: run(command),
+        })
+    peer_cpu = median(results["ffmpeg: fixed crop, libass, x264"], "cpu")
+    rows = [[name, f"{median(c, 'cpu'):.1f} s", f"{median(c, 'cpu') / peer_cpu:.2f}×", f"{median(c):.1f} s", megabytes(c)] for name, c in results.items()]
+    return table([f"30 s to 1080×1920, {PRESET}, CRF {CRF}", "CPU", "of ffmpeg's", "wall", "peak memory"], rows)
+
+
+def ass(words: list[dict]) -> str:
+    """Three words at a time with karaoke marks, as the usual scripts write them."""
+    stamp = lambda t: f"{int(t // 3600)}:{int(t % 3600 // 60):02d}:{t % 60:05.2f}"
+    head = "[Script Info]\nScriptType: v4.00+\nPlayResX: 1080\nPlayResY: 1920\n\n[V4+ Styles]\nFormat: Name,Fontname,Fontsize,PrimaryColour,SecondaryColour,OutlineColour,BackColour,Bold,BorderStyle,Outline,Shadow,Alignment,MarginL,MarginR,MarginV,Encoding\nStyle: K,Inter,92,&H000DDBFF,&H00FFFFFF,&H00000000,&H80000000,-1,1,7,4,2,60,60,380,1\n\n[Events]\nFormat: Layer,Start,End,Style,Name,MarginL,MarginR,MarginV,Effect,Text\n"
+    lines = []
+    for index in range(0, len(words), 3):
+        group = words[index : index + 3]
+        text = "".join(f"{{\\k{max(1, int((w['end'] - w['start']) * 100))}}}{w['text']} " for w in group)
+        lines.append(f"Dialogue: 0,{stamp(group[0]['start'])},{stamp(group[-1]['end'])},K,,0,0,0,,{text}")
+    return head + "\n".join(lines) + "\n"
+
+
+def job() -> str:
+    rows = []
+    for title, talk, extra in (
+        (f"12 min to {CLIPS} clips of about {CLIP_SECONDS} s", TALK, ["--count", CLIPS, "--lengths", "25-35"]),
+        ("3 min, as `just demo`", DEMO, []),
+    ):
+        walls, firsts, peaks, clips = [], [], [], 0
+        for number in range(RUNS):
+            print(f"  run {number + 1} of {RUNS}: {title}", file=sys.stderr)
+            with tempfile.TemporaryDirectory() as folder:
+                data = ["--data", f"{folder}/data"]
+                cost = run([CLIPFLOW, *data, "clip", talk / "talk.mp4", "--out", f"{folder}/out", "--json", *extra])
+                events = [json.loads(line) for line in run([CLIPFLOW, *data, "events"]).output.splitlines()]
+                clips = len(cost.json()["clips"])
+            walls.append(cost.wall)
+            peaks.append(cost.peak_bytes)
+            firsts.append(first_clip(events))
+        rows.append([title, clips, f"{statistics.median(walls):.0f} s", f"{statistics.median(firsts):.0f} s", f"{max(peaks) / 2**30:.2f} GiB"])
+    return table(["whole job", "clips", "wall", "first clip ready after", "peak memory"], rows)
+
+
+def first_clip(events: list[dict]) -> float:
+    """Seconds from the submission to the first finished rendition, by the log's own clock."""
+    from datetime import datetime
+
+    at = lambda kind: min(datetime.fromisoformat(e["time"].replace("Z", "+00:00")) for e in events if e["type"].lower().endswith(kind))
+    return (at("clip.rendered") - at("video.submitted")).total_seconds()
+
+
+def log() -> str:
+    with tempfile.TemporaryDirectory(dir=ROOT / "out") as folder:
+        results = side_by_side({
+            "ours": lambda: run([CLIPFLOW, "--data", tempfile.mkdtemp(dir=folder), "bench", "log", "--json"]),
+            "bare": lambda: peer("sqlite", tempfile.mkdtemp(dir=folder)),
+        })
+    ours, bare = [c.json() for c in results["ours"]], [c.json() for c in results["bare"]]
+    middle = lambda runs, get: statistics.median(get(r) for r in runs)
+    rows = []
+    for index, level in enumerate(ours[0]["levels"]):
+        rate, p99 = middle(ours, lambda r: r["levels"][index]["appends_per_second"]), middle(ours, lambda r: r["levels"][index]["p99_ms"])
+        rows.append([f"ClipFlow, {level['writers']} writers", f"{rate:,.0f}/s", f"{p99:.1f} ms", ""])
+    rows[0][3] = f"{middle(ours, lambda r: r['replay_per_second']):,.0f}/s"
+    rate, p99, replay = (middle(bare, lambda r: r[k]) for k in ("appends_per_second", "p99_ms", "replay_per_second"))
+    rows.append(["bare SQLite, 1 writer", f"{rate:,.0f}/s", f"{p99:.1f} ms", f"{replay:,.0f}/s"])
+    return table(["log on SQLite, acknowledged after the sync", "conditional appends", "p99", "replay"], rows)
+
+
+def build() -> str:
+    """Cold once, because it takes long; the rest as often as the others. A wrapper would hide what a change costs."""
+    with tempfile.TemporaryDirectory(dir=TARGET.parent) as folder:
+        cargo = lambda *words: run(["cargo", *words, "--locked", "--quiet"], CARGO_TARGET_DIR=folder)
+        rows = [["`cargo check -p domain`, cold", f"{cargo('check', '-p', 'domain').wall:.0f} s"]]
+        rows.append(["`cargo build --release -p clipflow`, cold", f"{cargo('build', '--release', '-p', 'clipflow').wall:.0f} s"])
+        for title, file, words in (
+            ("`cargo check -p domain`, one file changed", "domain/src/clip.rs", ["check", "-p", "domain"]),
+            ("release binary, one file of `app` changed", "app/src/main.rs", ["build", "--release", "-p", "clipflow"]),
+            ("release binary, one file of `domain` changed", "domain/src/lib.rs", ["build", "--release", "-p", "clipflow"]),
+        ):
+            walls = []
+            for _ in range(RUNS):
+                (ROOT / file).touch()
+                walls.append(cargo(*words).wall)
+            rows.append([title, f"{statistics.median(walls):.1f} s"])
+    return table(["build", "wall"], rows)
+
+
+def megabytes(costs: list[Cost]) -> str:
+    return f"{max(c.peak_bytes for c in costs) / 2**20:,.0f} MiB"
+
+
+def paste(name: str, text: str) -> None:
+    """Writes a table between its marks in the page."""
+    page = PAGE.read_text()
+    pattern = re.compile(rf"(<!-- {name}:[^>]*-->\n).*?(<!-- end -->)", re.S)
+    if not pattern.search(page):
+        raise SystemExit(f"{PAGE.name} has no place for {name!r}")
+    PAGE.write_text(pattern.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page))
+
+
+BENCHES = {f.__name__: f for f in (transcribe, analyze, render, job, log, build)}
+
+
+def main() -> None:
+    names = sys.argv[1:] or [name for name in BENCHES if name != "build"]
+    for name in names:
+        if name not in BENCHES:
+            raise SystemExit(f"no benchmark {name!r}; there are: {', '.join(BENCHES)}")
+        print(f"{name}:", file=sys.stderr)
+        text = BENCHES[name]()
+        print(text, flush=True)
+        paste(name, text)
+
+
+if __name__ == "__main__":
+    main()
