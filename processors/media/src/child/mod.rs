@@ -74,6 +74,17 @@ pub enum Request {
         /// Where the MP4 goes.
         out: PathBuf,
     },
+    /// [`crate::poster::poster`]; answers nothing.
+    Poster {
+        /// The original.
+        source: PathBuf,
+        /// What the probe said.
+        facts: MediaFacts,
+        /// What was made.
+        list: Box<DecisionList>,
+        /// Where the JPEG goes.
+        out: PathBuf,
+    },
 }
 
 /// What a child may use.

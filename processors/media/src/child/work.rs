@@ -4,6 +4,7 @@ use super::{Failure, Request};
 use crate::decode::DecodeError;
 use crate::listen::{ListenError, listen, loudness_of};
 use crate::look::{faces_in, look};
+use crate::poster::poster;
 use crate::probe::{ProbeError, probe};
 use crate::{MissingPlugins, encode};
 use serde::Serialize;
@@ -17,6 +18,7 @@ pub(super) fn perform(request: Request, progress: &mut dyn FnMut(f32), cancel: &
         Request::Look { path, facts } => answer(look(&path, &facts, progress)?),
         Request::FacesIn { path, facts, span, rate } => answer(faces_in(&path, &facts, span, rate, progress)?),
         Request::Render { source, facts, list, out } => answer(encode::render(&source, &facts, &list, &out, progress, cancel)?),
+        Request::Poster { source, facts, list, out } => answer(poster(&source, &facts, &list, &out)?),
     }
 }
 
