@@ -88,6 +88,7 @@ pub fn plan(source: &Source<'_>, wish: &Wish) -> Result<DecisionList, Refusal> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 pub(crate) mod testing {
     //! Values that the tests of this crate share.
     use super::*;

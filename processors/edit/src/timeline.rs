@@ -94,6 +94,7 @@ fn rendition_rate(video: &VideoFacts) -> FrameRate {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 mod tests {
     use super::*;
     use crate::plan::testing::{facts, span};

@@ -81,6 +81,17 @@ impl Steps {
     }
 }
 
+/// How the pieces before some step can end.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    /// What they are worth together.
+    worth: f64,
+    /// First step of the last one.
+    first: usize,
+    /// Target of the one before it.
+    before: usize,
+}
+
 /// A choice for a stretch: pieces as (first step, target index), and what they are worth together.
 #[derive(Clone, Debug)]
 struct Route {
@@ -159,15 +170,16 @@ fn fits_together(tracks: &[Track], frame: u64, crop: Crop) -> bool {
 /// Returns what each target is worth at each step.
 fn worths(targets: &[Target<'_>], tracks: &[Track], steps: &Steps, scene: &Scene<'_>) -> Vec<Vec<f64>> {
     let speakers = speaker::at_steps(tracks, steps, scene);
-    let at = |target: &Target<'_>, step: usize| match target {
+    let at = |index: usize, step: usize| match &targets[index] {
         Target::Whole => worth::WHOLE,
         Target::Faces(faces) => match faces.as_slice() {
-            [face] => face_worth(face, std::ptr::eq(*face, &raw const tracks[speakers[step]]), steps.frames(step).0, scene.crop),
+            // Single faces stand in the order of their tracks, after the whole picture.
+            [face] => face_worth(face, index == speakers[step] + 1, steps.frames(step).0, scene.crop),
             together if together.iter().all(|face| face.rect_at(steps.frames(step).0).is_some()) => worth::TOGETHER,
             _ => 0.0,
         },
     };
-    targets.iter().map(|target| (0..steps.count).map(|step| at(target, step)).collect()).collect()
+    (0..targets.len()).map(|index| (0..steps.count).map(|step| at(index, step)).collect()).collect()
 }
 
 fn face_worth(face: &Track, is_speaker: bool, frame: u64, crop: Crop) -> f64 {
@@ -186,44 +198,42 @@ fn routes(worths: &[Vec<f64>], entry: &[f64], steps: &Steps) -> Vec<Option<Route
     let (count, states) = (steps.count, worths.len());
     let shortest = steps.at_least(SHORTEST_SECONDS);
     let sums: Vec<Vec<f64>> = worths.iter().map(|worth| prefix_sums(worth)).collect();
-    // best[step][state]: worth of the best pieces before `step` that end in `state`, and where its last piece began after which state.
-    let mut best: Vec<Vec<Option<(f64, usize, usize)>>> = vec![vec![None; states]; count + 1];
-    // start[state]: the best way to begin a piece in `state` early enough: (worth less its prefix sum, first step, state before).
-    let mut start: Vec<(f64, usize, usize)> = (0..states).map(|state| (-entry[state], 0, state)).collect();
+    let mut best: Vec<Vec<Option<Arrival>>> = vec![vec![None; states]; count + 1];
+    // The best way to begin a piece in each state early enough; its worth is without the prefix sum where it begins.
+    let mut start: Vec<Arrival> = (0..states).map(|state| Arrival { worth: -entry[state], first: 0, before: state }).collect();
     for step in 1..=count {
         // The last step may be shorter than the others, so a piece that ends there needs one more.
         let shortest = if step == count { shortest + 1 } else { shortest };
         if let Some(change) = step.checked_sub(shortest).filter(|change| *change > 0) {
             for state in 0..states {
-                let others = (0..states).filter(|other| *other != state);
-                let from = others.filter_map(|other| best[change][other].map(|(worth, ..)| (worth, other)));
-                for (worth, other) in from {
-                    let value = worth - CHANGE_COST - sums[state][change];
-                    if value > start[state].0 {
-                        start[state] = (value, change, other);
+                for before in (0..states).filter(|before| *before != state) {
+                    let Some(arrival) = best[change][before] else { continue };
+                    let worth = arrival.worth - CHANGE_COST - sums[state][change];
+                    if worth > start[state].worth {
+                        start[state] = Arrival { worth, first: change, before };
                     }
                 }
             }
         }
         if step >= shortest || step == count {
             for state in 0..states {
-                let (value, first, before) = start[state];
-                best[step][state] = Some((value + sums[state][step], first, before));
+                best[step][state] = Some(Arrival { worth: start[state].worth + sums[state][step], ..start[state] });
             }
         }
     }
-    (0..states).map(|state| best[count][state].map(|(worth, ..)| Route { worth, pieces: walk_back(&best, count, state) })).collect()
+    let route = |state: usize| best[count][state].map(|arrival| Route { worth: arrival.worth, pieces: walk_back(&best, state) });
+    (0..states).map(route).collect()
 }
 
-fn walk_back(best: &[Vec<Option<(f64, usize, usize)>>], count: usize, state: usize) -> Vec<(usize, usize)> {
+fn walk_back(best: &[Vec<Option<Arrival>>], last: usize) -> Vec<(usize, usize)> {
     let mut pieces = Vec::new();
-    let (mut step, mut state) = (count, state);
-    while let Some((_, first, before)) = best[step][state] {
-        pieces.push((first, state));
-        if first == 0 {
+    let (mut step, mut state) = (best.len() - 1, last);
+    while let Some(arrival) = best[step][state] {
+        pieces.push((arrival.first, state));
+        if arrival.first == 0 {
             break;
         }
-        (step, state) = (first, before);
+        (step, state) = (arrival.first, arrival.before);
     }
     pieces.reverse();
     pieces

@@ -11,6 +11,7 @@ mod path;
 mod shots;
 mod speaker;
 mod tracks;
+mod trend;
 
 pub(crate) use crop::centre_at;
 pub use crop::{Axis, Crop};

@@ -63,6 +63,19 @@ impl Track {
         self.sightings.iter().map(|sighting| f64::from(sighting.rect.width)).sum::<f64>() / self.sightings.len() as f64
     }
 
+    /// Takes out single wrong boxes: every edge becomes the middle one of three neighbours in time. Steady movement stays as it is.
+    fn without_outliers(mut self) -> Self {
+        let rects: Vec<Rect> = self.sightings.iter().map(|sighting| sighting.rect).collect();
+        for (sighting, three) in self.sightings.iter_mut().skip(1).zip(rects.windows(3)) {
+            let middle = |edge: fn(&Rect) -> f32| {
+                let (a, b, c) = (edge(&three[0]), edge(&three[1]), edge(&three[2]));
+                a.min(b).max(a.max(b).min(c))
+            };
+            sighting.rect = Rect { x: middle(|r| r.x), y: middle(|r| r.y), width: middle(|r| r.width), height: middle(|r| r.height) };
+        }
+        self
+    }
+
     fn last(&self) -> &Sighting {
         &self.sightings[self.sightings.len() - 1]
     }
@@ -116,7 +129,7 @@ pub(super) fn follow(stretch: &Stretch, scene: &Scene<'_>) -> Vec<Track> {
         tracks.retain(|track| track.width() >= widest * WIDTH_SHARE_MIN);
     }
     tracks.truncate(TRACKS_MAX);
-    tracks
+    tracks.into_iter().map(Track::without_outliers).collect()
 }
 
 /// The times above in frames.

@@ -9,9 +9,11 @@ use std::fmt::Write;
 /// How a style looks in ASS; colours are `&HAABBGGRR`.
 struct Look {
     font: &'static str,
-    /// Of the picture's width.
+    /// Of the picture's shorter side.
     size_permille: u32,
+    /// From the moment a word is spoken.
     spoken: &'static str,
+    /// Until then.
     waiting: &'static str,
     outline: &'static str,
     back: &'static str,
@@ -25,19 +27,20 @@ const fn look(style: CaptionStyle) -> Look {
     match style {
         CaptionStyle::Karaoke => Look {
             font: "Inter Black",
-            size_permille: 66,
-            spoken: "&H00FFFFFF",
-            waiting: "&H0000D7FF",
+            size_permille: 74,
+            spoken: "&H0014D9FF",
+            waiting: "&H00FFFFFF",
             outline: "&H00000000",
             back: "&H80000000",
             border: 1,
             outline_px: 6,
             shadow_px: 3,
         },
-        CaptionStyle::Block | CaptionStyle::Clean => Look {
+        CaptionStyle::Clean => Look { spoken: "&H00FFFFFF", ..look(CaptionStyle::Block) },
+        CaptionStyle::Block => Look {
             font: "Inter",
-            size_permille: 50,
-            spoken: "&H00FFFFFF",
+            size_permille: 56,
+            spoken: "&H0014D9FF",
             waiting: "&H00FFFFFF",
             outline: "&H30000000",
             back: "&H30000000",
@@ -48,12 +51,15 @@ const fn look(style: CaptionStyle) -> Look {
     }
 }
 
-/// Returns captions as an ASS script for a rendition of this size; karaoke captions carry `\k` times.
+/// Returns captions as an ASS script for a rendition of this size. Styles that light up words carry `\k` times.
 #[must_use]
 pub fn ass(captions: &Captions, picture: &Picture) -> String {
     let mut script = header(captions.style, picture);
     for cue in &captions.cues {
-        let text = if captions.style == CaptionStyle::Karaoke { karaoke(cue) } else { plain(cue) };
+        let text = match captions.style {
+            CaptionStyle::Karaoke | CaptionStyle::Block => karaoke(cue),
+            CaptionStyle::Clean => plain(cue),
+        };
         let (start, end) = (centis(cue.span.start()), centis(cue.span.end()));
         writeln!(script, "Dialogue: 0,{},{},Caption,,0,0,0,,{text}", stamp(start), stamp(end)).expect("writing to a string cannot fail");
     }
@@ -65,7 +71,7 @@ fn header(style: CaptionStyle, picture: &Picture) -> String {
     let look = look(style);
     let area = safe_area::scaled(safe_area::centred(ratio), ratio, width, height);
     let (left, right, bottom) = (area.left, width - area.right, height - area.bottom);
-    let size = width * look.size_permille / 1_000;
+    let size = width.min(height) * look.size_permille / 1_000;
     let Look { font, spoken, waiting, outline, back, border, outline_px, shadow_px, .. } = look;
     format!(
         "[Script Info]\n\

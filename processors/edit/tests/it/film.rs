@@ -17,7 +17,7 @@ const SAMPLES_PER_SECOND: f64 = 5.0;
 #[allow(clippy::disallowed_methods, reason = "tests may be told a seed")]
 pub(crate) fn properties() -> ProptestConfig {
     let seed = std::env::var("CLIPFLOW_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_122);
-    println!("CLIPFLOW_TEST_SEED={seed}");
+    eprintln!("CLIPFLOW_TEST_SEED={seed}");
     ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, ..ProptestConfig::default() }
 }
 

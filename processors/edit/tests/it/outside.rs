@@ -23,7 +23,7 @@ fn python() -> Option<String> {
     let python = std::env::var("CLIPFLOW_PYTHON").ok();
     assert!(python.is_some() || std::env::var("CI").as_deref() != Ok("true"), "CLIPFLOW_PYTHON must name a Python with pysubs2");
     if python.is_none() {
-        println!("left out: CLIPFLOW_PYTHON is not set");
+        eprintln!("left out: CLIPFLOW_PYTHON is not set");
     }
     python
 }
