@@ -6,7 +6,7 @@ use crate::ranker::{Judgement, Ranker};
 use crate::select::{self, Judged, Passed};
 use crate::talk::Talk;
 use crate::topics::REACH;
-use crate::{Wish, reasons};
+use crate::{Wish, reasons, title};
 use domain::MediaTime;
 use domain::artefact::{Analysis, Candidate, Contribution, Detection, Removal, Transcript};
 
@@ -155,7 +155,7 @@ fn broken_rule(talk: &Talk, run: &Run) -> Option<Rule> {
         let words = &talk.units.words[talk.units.sentences[run.start].words.start..talk.units.sentences[run.end - 1].words.end];
         words.windows(2).any(|pair| pair[1].span.start().minus(pair[0].span.end()) > GAP_MAX)
     };
-    if talk.said.as_ref().is_some_and(|said| said.sponsor.of(run) > 0.0) {
+    if talk.said.as_ref().is_some_and(|said| said.sponsor.sums.of(run) > 0.0) {
         Some(Rule::Sponsor)
     } else if has_gap() {
         Some(Rule::LongGap)
@@ -208,7 +208,7 @@ fn candidate(talk: &Talk, run: &Run, span: domain::Span, raw: f64, row: Row<'_>,
     Candidate {
         span,
         score: raw.clamp(0.0, 100.0),
-        title: reasons::title(talk, run),
+        title: title::title(talk, run),
         keywords: talk.vocabulary.keywords(run, KEYWORDS),
         text: talk.units.text(run),
         reasons: reasons::reasons(talk, run, &contributions),

@@ -32,7 +32,7 @@ pub fn average_precision(predicted: &[Span], truth: &[Span], iou: f64) -> f64 {
     for at in (1..precisions.len()).rev() {
         precisions[at - 1] = precisions[at - 1].max(precisions[at]);
     }
-    if truth.is_empty() { 0.0 } else { precisions.iter().sum::<f64>() / truth.len() as f64 }
+    if precisions.is_empty() { 0.0 } else { precisions.iter().sum::<f64>() / truth.len() as f64 }
 }
 
 /// mAP@avg of one video: the mean of [`average_precision`] over [`IOU_THRESHOLDS`].

@@ -15,6 +15,7 @@ pub mod select;
 mod sound;
 mod talk;
 mod text;
+mod title;
 pub mod topics;
 pub mod units;
 

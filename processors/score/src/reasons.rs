@@ -1,9 +1,9 @@
-//! A clip in words: its title, and why it was chosen, with the seconds that show it.
+//! Why a clip was chosen, in phrases that name the seconds that show it.
 
-use crate::features::{Run, Seen};
+use crate::features::Run;
 use crate::lexicon::ENGLISH;
 use crate::talk::Talk;
-use crate::text::{capitalised, normal};
+use crate::text::join;
 use domain::MediaTime;
 use domain::artefact::{Contribution, Reason};
 
@@ -13,30 +13,46 @@ const REASONS_MAX: usize = 5;
 const PER_GROUP: usize = 2;
 /// An effect under this many points is no reason.
 const EFFECT_MIN: f64 = 0.8;
-/// A title longer than this wraps to a third line on a phone.
-const TITLE_CHARS: usize = 60;
-/// A shorter title says nothing.
-const TITLE_WORDS_MIN: usize = 3;
+/// What is true of many spans comes after what is special to this one.
+const COMMON: [&str; 7] = ["closed_end", "contrast_to_rest", "information", "leaning_opening", "length_fit", "one_topic", "pause_before"];
+/// How much less a common reason counts.
+const COMMON_SHARE: f64 = 0.4;
+/// A quotation runs on to a mark that comes within so many words.
+const QUOTE_TO_MARK: usize = 9;
+/// Where no mark comes, it runs on until it names something, for so many words.
+const QUOTE_TO_NAME: usize = 6;
 
 /// Returns the strongest contributions in words; each is true of the span, not only high among its peers.
 #[must_use]
 pub fn reasons(talk: &Talk, run: &Run, contributions: &[Contribution]) -> Vec<Reason> {
-    let mut reasons: Vec<Reason> = Vec::new();
-    let mut groups = Vec::new();
-    let mut by_effect: Vec<&Contribution> = contributions.iter().filter(|part| part.effect >= EFFECT_MIN).collect();
-    by_effect.sort_by(|a, b| b.effect.total_cmp(&a.effect));
-    for part in by_effect {
-        let used = groups.iter().filter(|group| **group == part.group).count();
-        if reasons.len() == REASONS_MAX || used == PER_GROUP {
+    let weight = |part: &Contribution| if COMMON.contains(&part.feature.as_str()) { part.effect * COMMON_SHARE } else { part.effect };
+    // A question shows better as a question than as the hook words in it.
+    let question = contributions.iter().find(|part| part.feature == "hook_question" && part.value >= 1.0 && part.effect >= EFFECT_MIN);
+    let is_told_better =
+        |part: &Contribution| part.feature == "hook_words" && question.is_some_and(|question| question.at.intersection(part.at).is_some());
+    let mut parts: Vec<&Contribution> = contributions.iter().filter(|part| part.effect >= EFFECT_MIN && !is_told_better(part)).collect();
+    parts.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+    let mut told: Vec<&Contribution> = Vec::new();
+    let mut reasons = Vec::new();
+    for part in parts {
+        let in_group = told.iter().filter(|other| other.group == part.group).count();
+        if reasons.len() == REASONS_MAX || in_group == PER_GROUP || told.iter().any(|other| says_the_same(other, part)) {
             continue;
         }
-        let seen = Seen { value: part.value, at: part.at };
-        if let Some(text) = sentence(talk, run, &part.feature, seen) {
-            groups.push(part.group);
+        if let Some(text) = phrase(talk, run, part) {
+            told.push(part);
             reasons.push(Reason { text, feature: part.feature.clone(), at_us: part.at.start() });
         }
     }
     reasons
+}
+
+/// A question at the opening shows as a question, as hook words and as something answered: one of them is enough.
+fn says_the_same(told: &Contribution, part: &Contribution) -> bool {
+    const QUESTION: [&str; 3] = ["hook_question", "hook_words", "answered"];
+    const LOUD: [&str; 3] = ["energy_peak", "energy_mean", "hook_energy"];
+    let are_both = |kin: &[&str]| kin.contains(&told.feature.as_str()) && kin.contains(&part.feature.as_str());
+    are_both(&LOUD) || are_both(&QUESTION) && told.at.intersection(part.at).is_some()
 }
 
 /// `m:ss`, or `h:mm:ss` from one hour on: seconds are what a player shows.
@@ -47,121 +63,73 @@ fn clock(at: MediaTime) -> String {
 }
 
 /// Returns what a feature says in words, or nothing where the plain fact is not there.
-fn sentence(talk: &Talk, run: &Run, feature: &str, seen: Seen) -> Option<String> {
-    let at = clock(seen.at.start());
-    let positive = seen.value > 0.0;
-    let text = match feature {
-        "hook_question" if positive => format!("opens with a question at {at}"),
-        "hook_words" if positive => format!("opens on “{}” at {at}", said(talk, seen)),
-        "hook_number" if positive => format!("names a number in its first seconds, “{}” at {at}", said(talk, seen)),
-        "hook_address" if positive => format!("speaks to the viewer at {at}"),
-        "hook_energy" if seen.value >= 1.0 => format!("starts {:.0} dB louder than the talk's middle at {at}", seen.value),
-        "hook_pitch" if seen.value >= 1.0 => format!("starts with a raised voice at {at}"),
-        "energy_peak" => loudest(talk, seen)?,
-        "energy_mean" if seen.value >= 1.0 => format!("stays {:.0} dB above the talk's middle from {at}", seen.value),
-        "pitch_range" if seen.value >= 3.0 => format!("the voice moves over {:.0} semitones at {at}", seen.value),
-        "reaction" if positive => format!("laughter or applause at {at}"),
-        "arousal" if positive => format!("strong words at {at}"),
-        "contrast_to_rest" if positive => format!("one thought of its own from {at} to {}", clock(seen.at.end())),
-        "one_topic" if seen.value >= 1.0 => format!("stays on one topic, {}, from {at}", topic(talk, run)?),
-        "information" => format!("much is said in little time from {at}"),
-        "leaning_opening" if seen.value <= 0.0 => format!("understood without what came before {at}"),
-        "pause_before" if seen.value >= 0.6 => format!("begins after a pause at {at}"),
-        "conclusion" if positive => format!("ends on a conclusion at {at}"),
-        "answered" if positive => format!("asks at {at} and answers"),
-        "falling_voice" if seen.value >= 1.0 => format!("the voice comes to rest at {}", clock(seen.at.end())),
-        "closed_end" if seen.value >= 1.0 => format!("ends on a finished sentence at {}", clock(seen.at.end())),
-        "pause_after" if seen.value >= 0.6 => format!("ends in a pause at {}", clock(seen.at.end())),
-        "length_fit" if seen.value >= 0.7 => {
-            format!("{:.0} s, a length that is watched to the end, from {at}", seen.at.duration().seconds())
-        }
-        "faces" if seen.value >= 0.5 => format!("a face in {:.0} % of the pictures from {at}", seen.value * 100.0),
+fn phrase(talk: &Talk, run: &Run, part: &Contribution) -> Option<String> {
+    let (at, end) = (clock(part.at.start()), clock(part.at.end()));
+    let value = part.value;
+    let text = match part.feature.as_str() {
+        "hook_question" if value >= 1.0 => format!("opens with a question at {at}"),
+        "hook_question" if value > 0.0 => format!("asks a question in its first seconds, at {at}"),
+        "hook_words" if value > 0.0 => format!("opens on “{}” at {at}", quote(talk, part)),
+        "hook_number" if value > 0.0 => format!("names a number at once, “{}” at {at}", words_at(talk, part)),
+        "hook_address" if value > 0.0 => format!("speaks to the viewer at {at}"),
+        "hook_energy" if value >= 1.0 => format!("starts {value:.0} dB louder than usual at {at}"),
+        "hook_pitch" if value >= 1.0 => format!("starts with a raised voice at {at}"),
+        "energy_peak" => loudest(talk, part)?,
+        "energy_mean" if value >= 1.0 => format!("louder than usual all along, by {value:.0} dB from {at}"),
+        "pitch_range" if value >= 3.0 => format!("a lively voice at {at}, over {value:.0} semitones"),
+        "reaction" if value > 0.0 => format!("laughter or applause at {at}"),
+        "arousal" if value > 0.0 => format!("strong words, such as “{}” at {at}", words_at(talk, part)),
+        "contrast_to_rest" if value > 0.0 => format!("one thought of its own, from {at} to {end}"),
+        "one_topic" if value >= 1.0 => format!("stays with {} from {at} to {end}", topic(talk, run)?),
+        "information" => format!("says much in little time from {at}"),
+        "leaning_opening" if value <= 0.0 => format!("makes sense on its own from {at}"),
+        "pause_before" if value >= 0.6 => format!("begins after a pause at {at}"),
+        "conclusion" if value > 0.0 => format!("ends on a conclusion, “{}” at {at}", quote(talk, part)),
+        "answered" if value > 0.0 => format!("asks at {at} and stays to answer"),
+        "falling_voice" if value >= 1.0 => format!("ends on a falling voice at {end}"),
+        "closed_end" if value >= 1.0 => format!("ends on a finished sentence at {end}"),
+        "pause_after" if value >= 0.6 => format!("ends in a pause at {end}"),
+        "length_fit" if value >= 0.7 => format!("{:.0} s long from {at}, a good length for a clip", part.at.duration().seconds()),
+        "faces" if value >= 0.5 => format!("a face in {:.0} % of the key frames from {at}", value * 100.0),
         _ => return None,
     };
     Some(text)
 }
 
-fn said(talk: &Talk, seen: Seen) -> String {
-    let words = talk.units.words.iter().filter(|word| seen.at.contains(word.span.start()));
-    let words: Vec<&str> = words.map(|word| word.normal.as_str()).collect();
-    words.join(" ")
+/// Returns the words at a contribution and those that belong to them: up to a mark that is near, else until something is named.
+fn quote(talk: &Talk, part: &Contribution) -> String {
+    let words = &talk.units.words;
+    let first = words.partition_point(|word| word.span.start() < part.at.start());
+    let said = words[first..].iter().take_while(|word| word.span.start() < part.at.end()).count().max(1);
+    let rest = words.len() - first;
+    let has_mark = |count: usize| words[first + count - 1].text.ends_with(|c: char| !c.is_alphanumeric());
+    let names = |count: usize| !ENGLISH.stop.has(&words[first + count - 1].normal);
+    let to_mark = (said..=QUOTE_TO_MARK.min(rest)).find(|&count| has_mark(count));
+    let to_name = || (said + 1..=QUOTE_TO_NAME.min(rest)).find(|&count| names(count));
+    let count = to_mark.or_else(to_name).unwrap_or(said);
+    trimmed(join(words[first..first + count].iter().map(|word| word.text.as_str())))
+}
+
+/// Returns exactly the words at a contribution.
+fn words_at(talk: &Talk, part: &Contribution) -> String {
+    let words = talk.units.words.iter().filter(|word| part.at.contains(word.span.start()));
+    trimmed(join(words.map(|word| word.text.as_str())))
+}
+
+fn trimmed(text: String) -> String {
+    text.trim_matches(|c: char| !c.is_alphanumeric() && c != '%').to_owned()
 }
 
 fn topic(talk: &Talk, run: &Run) -> Option<String> {
     let words = talk.vocabulary.keywords(&talk.topics.ranges[talk.topics.of_sentence[run.start]], 2);
-    if words.len() < 2 { None } else { Some(words.join(" and ")) }
+    if words.len() < 2 { None } else { Some(format!("“{}” and “{}”", words[0], words[1])) }
 }
 
-fn loudest(talk: &Talk, seen: Seen) -> Option<String> {
-    let sound = talk.sound.as_ref()?;
-    let sentence = talk.units.sentences.iter().position(|sentence| sentence.span == seen.at)?;
-    let louder = 1.0 - sound.level_rank[sentence];
-    let at = clock(seen.at.start());
+/// Names the loudest part that this sentence belongs to, if it is a small one.
+fn loudest(talk: &Talk, part: &Contribution) -> Option<String> {
+    const SHARE_MAX: f64 = 0.15;
+    let sentence = talk.units.sentences.iter().position(|sentence| sentence.span == part.at)?;
+    let louder = 1.0 - talk.sound.as_ref()?.level_rank[sentence];
     let percent = (louder * 100.0).ceil().max(1.0);
-    (louder <= 0.2).then(|| format!("the loudest {percent:.0} % of the talk at {at}"))
-}
-
-/// Returns a title in the video's own words: its hook sentence, cut at a clause, without fillers at either end.
-#[must_use]
-pub fn title(talk: &Talk, run: &Run) -> String {
-    let sentence = hook_sentence(talk, run);
-    let words: Vec<&str> = talk.units.words[talk.units.sentences[sentence].words.clone()].iter().map(|word| word.text.as_str()).collect();
-    shortened(&words, talk.said.is_some())
-}
-
-/// The sentence that makes the best title: the opening, unless it leans on something or a stronger hook comes soon.
-fn hook_sentence(talk: &Talk, run: &Run) -> usize {
-    let Some(said) = &talk.said else { return run.start };
-    let early = run.start..run.start + run.len().div_ceil(2);
-    let worth = |sentence: usize| {
-        let words = talk.units.sentences[sentence].words.len();
-        let is_sized = if (4..=14).contains(&words) { 0.6 } else { 0.0 };
-        let question = if talk.asks(sentence) { 0.8 } else { 0.0 };
-        let first = if sentence == run.start { 0.7 } else { 0.0 };
-        said.hook[sentence].min(2.0) + question + is_sized + first - said.opening[sentence].leaning
-    };
-    early.reduce(|best, sentence| if worth(sentence) > worth(best) { sentence } else { best }).unwrap_or(run.start)
-}
-
-fn shortened(words: &[&str], is_english: bool) -> String {
-    let mut words = words.to_vec();
-    if is_english {
-        while words.len() > TITLE_WORDS_MIN && leads_nowhere(words[0]) {
-            words.remove(0);
-        }
-    }
-    let length = |words: &[&str]| crate::text::join(words.iter().copied()).chars().count();
-    let is_whole = length(&words) <= TITLE_CHARS;
-    if !is_whole {
-        let fits = (1..=words.len()).take_while(|&n| length(&words[..n]) <= TITLE_CHARS).last().unwrap_or(1);
-        let clause = (TITLE_WORDS_MIN..=fits).rev().find(|&n| ends_clause(&words, n, is_english));
-        words.truncate(clause.unwrap_or(fits));
-        while is_english && words.len() > TITLE_WORDS_MIN && cannot_end(words[words.len() - 1]) {
-            words.pop();
-        }
-    }
-    let text = crate::text::join(words.iter().copied());
-    let text = text.trim_matches(|c: char| {
-        c.is_whitespace() || matches!(c, ',' | ';' | ':' | '—' | '-' | '–' | '.' | '。' | '“' | '”' | '"' | '、' | '，')
-    });
-    capitalised(text)
-}
-
-fn leads_nowhere(word: &str) -> bool {
-    let word = normal(word);
-    ENGLISH.filler.has(&word)
-        || ["so", "and", "but", "well", "now", "okay", "yeah", "because", "then", "or", "like"].contains(&word.as_str())
-}
-
-/// Tells whether the first `n` words end where a clause does.
-fn ends_clause(words: &[&str], n: usize, is_english: bool) -> bool {
-    const JOINTS: [&str; 10] = ["and", "but", "because", "so", "which", "when", "if", "while", "or", "who"];
-    let has_mark = words[n - 1].ends_with([',', ';', ':', '—', '–', '、', '，', '。']);
-    let next = words.get(n).map(|word| normal(word)).unwrap_or_default();
-    has_mark || is_english && JOINTS.contains(&next.as_str())
-}
-
-fn cannot_end(word: &str) -> bool {
-    let word = normal(word);
-    ENGLISH.stop.has(&word) || ENGLISH.filler.has(&word)
+    (louder <= SHARE_MAX).then(|| format!("the loudest {percent:.0} % of the talk at {}", clock(part.at.start())))
 }

@@ -10,7 +10,9 @@ const VOICED_FRAMES_MIN: usize = 5;
 /// Sound in a gap counts as a reaction (laughter, applause) when it comes this near to the level of speech.
 const REACTION_BELOW_SPEECH_DB: f64 = 8.0;
 /// A shorter gap is breath, not reaction.
-const REACTION_GAP_MIN: MediaTime = MediaTime::from_millis(500);
+const REACTION_GAP_MIN: MediaTime = MediaTime::from_millis(1_000);
+/// Word times are this unsure: so much of a gap's ends may be speech.
+const WORD_EDGE: MediaTime = MediaTime::from_millis(200);
 /// How much of a sentence's end tells whether the voice falls.
 const CLOSING: MediaTime = MediaTime::from_millis(600);
 /// How much of a span's opening is its hook.
@@ -22,6 +24,8 @@ pub(crate) struct Sound {
     /// Level above the talk's middle sentence, in dB.
     pub(crate) level: Peaks,
     pub(crate) level_sums: Sums,
+    /// How far each sentence and the next lie below the middle, in dB: a stretch without energy.
+    pub(crate) slack: Peaks,
     /// Rank of each sentence's level among all, 0 to 1.
     pub(crate) level_rank: Vec<f64>,
     /// Level of the three seconds from each sentence's start, above the middle, in dB.
@@ -59,6 +63,13 @@ impl Frames<'_> {
         voiced.map(|&hz| 12.0 * f64::from(hz).log2()).collect()
     }
 
+    /// The middle zero-crossing rate: laughter and applause have more than speech.
+    fn noisiness(&self, span: Span) -> Option<f64> {
+        let track = &self.0.zero_crossing_rate;
+        let rates: Vec<f64> = track[self.range(span, track.len())].iter().map(|&rate| f64::from(rate)).collect();
+        quantile(&rates, 0.5)
+    }
+
     /// The upper quartile: the level of the vowels, whatever the pauses between.
     fn loudness(&self, span: Span) -> Option<f64> {
         quantile(&self.levels(span), 0.75)
@@ -82,13 +93,16 @@ impl Sound {
         let middle = quantile(&loudness.iter().flatten().copied().collect::<Vec<_>>(), 0.5)?;
         let pitches: Vec<Option<f64>> = spans.iter().map(|&span| frames.pitch(span, 0.5)).collect();
         let middle_pitch = quantile(&pitches.iter().flatten().copied().collect::<Vec<_>>(), 0.5).unwrap_or(0.0);
+        let rates: Vec<f64> = spans.iter().filter_map(|&span| frames.noisiness(span)).collect();
+        let noisiness = quantile(&rates, 0.5).unwrap_or(1.0);
 
         let level: Vec<f64> = loudness.iter().map(|level| relative(*level, middle)).collect();
         let opening = |span: Span| Span::new(span.start(), span.start().plus(HOOK)).unwrap_or(span);
         let range = |span: Span| Some(frames.pitch(span, 0.9)? - frames.pitch(span, 0.1)?);
-        let reaction: Vec<f64> = (0..spans.len()).map(|at| reaction_after(&frames, units, at, middle)).collect();
+        let reaction: Vec<f64> = (0..spans.len()).map(|at| reaction_after(&frames, units, at, middle, noisiness)).collect();
         Some(Self {
             level_sums: Sums::new(level.iter().copied()),
+            slack: Peaks::new((0..level.len()).map(|at| -(level[at] + level[(at + 1).min(level.len() - 1)]) / 2.0).collect()),
             level_rank: percentiles(&level),
             level: Peaks::new(level),
             opening_level: spans.iter().map(|&span| relative(frames.loudness(opening(span)), middle)).collect(),
@@ -117,13 +131,20 @@ fn fall(frames: &Frames<'_>, span: Span) -> f64 {
     hundredths(pitch.clamp(-6.0, 6.0) + level.clamp(-12.0, 12.0) / 10.0)
 }
 
-/// Seconds of loud sound without words in a sentence's gaps and in the gap after it.
-fn reaction_after(frames: &Frames<'_>, units: &Units, sentence: usize, middle: f64) -> f64 {
+/// Seconds of sound in a sentence's gaps and in the gap after it that is loud all along and noisier than speech.
+fn reaction_after(frames: &Frames<'_>, units: &Units, sentence: usize, middle: f64, noisiness: f64) -> f64 {
     let words = &units.words;
     let gaps = units.sentences[sentence].words.clone().filter_map(|at| {
-        let next = words.get(at + 1)?;
-        Span::new(words[at].span.end(), next.span.start()).ok()
+        let (from, to) = (words[at].span.end(), words.get(at + 1)?.span.start());
+        if to.minus(from) < REACTION_GAP_MIN {
+            return None;
+        }
+        Span::new(from.plus(WORD_EDGE), to.minus(WORD_EDGE)).ok()
     });
-    let loud = |gap: &Span| frames.loudness(*gap).is_some_and(|level| hundredths(middle - level) <= REACTION_BELOW_SPEECH_DB);
-    gaps.filter(|gap| gap.duration() >= REACTION_GAP_MIN).filter(loud).map(|gap| gap.duration().seconds()).sum()
+    let is_reaction = |gap: &Span| {
+        let floor = quantile(&frames.levels(*gap), 0.25);
+        let is_loud = floor.is_some_and(|level| hundredths(middle - level) <= REACTION_BELOW_SPEECH_DB);
+        is_loud && frames.noisiness(*gap).is_some_and(|rate| rate > noisiness)
+    };
+    gaps.filter(is_reaction).map(|gap| gap.duration().seconds()).sum()
 }

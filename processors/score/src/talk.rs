@@ -1,7 +1,7 @@
 //! Everything that is known of a talk, once per sentence, so that a span of sentences is measured in constant time.
 
-use crate::lexicon::{ENGLISH, Hit};
-use crate::measure::Sums;
+use crate::lexicon::{ENGLISH, Hit, Lexicon};
+use crate::measure::{Peaks, Sums};
 use crate::sound::{HOOK, Sound};
 use crate::topics::{self, Similarity, Topics, Vocabulary};
 use crate::units::{Ending, Units};
@@ -22,7 +22,7 @@ pub struct Talk {
     pub cuts: Vec<MediaTime>,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) similarity: Similarity,
-    /// What the words mean; empty sums where no lexicon knows the language.
+    /// What lexicons found; nothing where none knows the language.
     pub(crate) said: Option<Said>,
     pub(crate) sound: Option<Sound>,
     pub(crate) picture: Option<Picture>,
@@ -34,19 +34,28 @@ pub struct Talk {
     pub(crate) information: Sums,
 }
 
-/// What a lexicon found, sentence by sentence.
-#[derive(Clone, Debug, Default)]
+/// What the lexicons found, sentence by sentence.
+#[derive(Clone, Debug)]
 pub(crate) struct Said {
     pub(crate) opening: Vec<Opening>,
-    pub(crate) hook: Vec<f64>,
-    pub(crate) arousal: Sums,
-    pub(crate) arousal_peak: crate::measure::Peaks,
-    pub(crate) fillers: Sums,
-    pub(crate) conclusion: Vec<f64>,
-    pub(crate) sponsor: Sums,
-    pub(crate) housekeeping: Sums,
-    pub(crate) housekeeping_peak: crate::measure::Peaks,
+    pub(crate) hook: Marks,
+    pub(crate) arousal: Marks,
+    pub(crate) filler: Marks,
+    pub(crate) conclusion: Marks,
+    pub(crate) sponsor: Marks,
+    pub(crate) housekeeping: Marks,
     pub(crate) asks: Vec<bool>,
+}
+
+/// Where one lexicon's phrases are.
+#[derive(Clone, Debug)]
+pub(crate) struct Marks {
+    /// Weights of the phrases of each sentence, added up.
+    pub(crate) sums: Sums,
+    /// The strongest phrase of each sentence.
+    pub(crate) strongest: Peaks,
+    /// Where that phrase is: its first and last word of `Units::words`.
+    words: Vec<Option<(usize, usize)>>,
 }
 
 /// The first seconds of a clip that begins with this sentence.
@@ -138,28 +147,52 @@ fn dead_air(units: &Units) -> (Vec<f64>, Vec<f64>) {
 impl Said {
     fn new(units: &Units) -> Self {
         let sentences = 0..units.sentences.len();
-        let total = |hits: Vec<Hit>| hits.iter().map(|hit| hit.weight).sum::<f64>();
-        let strongest = |hits: Vec<Hit>| hits.iter().map(|hit| hit.weight).fold(0.0, f64::max);
         let normals: Vec<Vec<&str>> = sentences.clone().map(|sentence| units.normals(sentence)).collect();
-        let housekeeping: Vec<f64> = normals.iter().map(|words| strongest(ENGLISH.housekeeping.hits(words))).collect();
-        let arousal: Vec<f64> = normals.iter().map(|words| total(ENGLISH.arousal.hits(words))).collect();
         let asks = |sentence: usize| match units.is_punctuated {
             true => units.sentences[sentence].ending == Ending::Question,
             false => ENGLISH.question.at(&normals[sentence], 0).is_some(),
         };
+        let marks = |lexicon: &Lexicon| Marks::new(units, &normals, lexicon);
         Self {
             opening: sentences.clone().map(|sentence| opening(units, sentence)).collect(),
-            hook: normals.iter().map(|words| total(ENGLISH.hook.hits(words))).collect(),
-            arousal: Sums::new(arousal.iter().copied()),
-            arousal_peak: crate::measure::Peaks::new(arousal),
-            fillers: Sums::new(normals.iter().map(|words| total(ENGLISH.filler.hits(words)))),
-            conclusion: normals.iter().map(|words| strongest(ENGLISH.conclusion.hits(words))).collect(),
-            sponsor: Sums::new(normals.iter().map(|words| strongest(ENGLISH.sponsor.hits(words)))),
-            housekeeping: Sums::new(housekeeping.iter().copied()),
-            housekeeping_peak: crate::measure::Peaks::new(housekeeping),
+            hook: marks(&ENGLISH.hook),
+            arousal: marks(&ENGLISH.arousal),
+            filler: marks(&ENGLISH.filler),
+            conclusion: marks(&ENGLISH.conclusion),
+            sponsor: marks(&ENGLISH.sponsor),
+            housekeeping: marks(&ENGLISH.housekeeping),
             asks: sentences.map(asks).collect(),
         }
     }
+}
+
+impl Marks {
+    fn new(units: &Units, normals: &[Vec<&str>], lexicon: &Lexicon) -> Self {
+        let hits: Vec<Vec<Hit>> = normals.iter().map(|words| lexicon.hits(words)).collect();
+        let strongest: Vec<Option<Hit>> = hits.iter().map(|hits| strongest(hits)).collect();
+        let place = |(sentence, hit): (usize, &Option<Hit>)| {
+            let first = units.sentences[sentence].words.start + hit.as_ref()?.at;
+            Some((first, first + hit.as_ref()?.len - 1))
+        };
+        Self {
+            sums: Sums::new(hits.iter().map(|hits| hits.iter().map(|hit| hit.weight).sum())),
+            words: strongest.iter().enumerate().map(place).collect(),
+            strongest: Peaks::new(strongest.iter().map(|hit| hit.map_or(0.0, |hit| hit.weight)).collect()),
+        }
+    }
+
+    /// Returns when a sentence's strongest phrase is said; the whole sentence where there is none.
+    pub(crate) fn at(&self, talk: &Talk, sentence: usize) -> Span {
+        match self.words[sentence] {
+            Some((first, last)) => talk.words_span(first, last),
+            None => talk.units.sentences[sentence].span,
+        }
+    }
+}
+
+/// Returns the strongest phrase, the first of equals.
+fn strongest(hits: &[Hit]) -> Option<Hit> {
+    hits.iter().copied().reduce(|best, hit| if hit.weight > best.weight { hit } else { best })
 }
 
 /// Reads the hook of a clip that begins here: three seconds, and of the first sentence a little more.
@@ -170,10 +203,7 @@ fn opening(units: &Units, sentence: usize) -> Opening {
     let last = first.words.start + spoken.max(first.words.len().min(OPENING_WORDS_MIN));
     let words: Vec<&str> = units.words[first.words.start..last].iter().map(|word| word.normal.as_str()).collect();
     let hits = ENGLISH.hook.hits(&words);
-    let strongest = hits.iter().fold(None, |best: Option<Hit>, hit| match best {
-        Some(best) if best.weight >= hit.weight => Some(best),
-        _ => Some(*hit),
-    });
+    let strongest = strongest(&hits);
     let at = |hit: Hit| first.words.start + hit.at;
     let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
     let digits = words.iter().position(is_number);
@@ -183,8 +213,23 @@ fn opening(units: &Units, sentence: usize) -> Opening {
         hook_words: strongest.map_or((first.words.start, first.words.start), |hit| (at(hit), at(hit) + hit.len - 1)),
         number: digits.into_iter().chain(number).min().map(|place| first.words.start + place),
         address: ENGLISH.address.hits(&words).first().map(|hit| first.words.start + hit.at),
-        leaning: ENGLISH.opener.at(&words, 0).map_or(0.0, |hit| hit.weight),
+        leaning: leaning(&words),
     }
+}
+
+/// Returns how much an opening leans on what came before: by its first words, or because it names nothing.
+fn leaning(words: &[&str]) -> f64 {
+    const NAMES_NOTHING: f64 = 0.7;
+    const NAMES_LITTLE: f64 = 0.5;
+    const PRONOUNS: [&str; 8] = ["it", "he", "she", "they", "them", "him", "it's", "they're"];
+    let named = words.iter().filter(|word| word.chars().count() > 2 && !ENGLISH.stop.has(word) && !ENGLISH.number.has(word)).count();
+    let first_words = ENGLISH.opener.at(words, 0).map_or(0.0, |hit| hit.weight);
+    let unnamed = match named {
+        0 => NAMES_NOTHING,
+        1 if words.iter().any(|word| PRONOUNS.contains(word)) => NAMES_LITTLE,
+        _ => 0.0,
+    };
+    first_words.max(unnamed)
 }
 
 impl Picture {

@@ -1,10 +1,10 @@
 //! Topics: where the talk turns to something else, and what each part is about.
 //!
-//! TextTiling (Hearst 1997) at several scales on tf-idf vectors of sentences: at every gap the cosine between the `k` sentences before and
-//! after, then how deep that valley is. Pauses, cue phrases and cuts of the picture add to it. All cosines come from one table of sums.
+//! Two views of the same tf-idf cosines, and one decision. TextTiling (Hearst 1997) at several scales says how deep the valley of likeness
+//! is at every gap; pauses, cue phrases and cuts of the picture add to that. The best segmentation of the whole talk is then found by
+//! dynamic programming: topics whose sentences are more alike than neighbours usually are, with boundaries where the talk turns.
 
 use crate::lexicon::ENGLISH;
-use crate::measure::quantile;
 use crate::text::{Sparse, stem};
 use crate::units::Units;
 use domain::MediaTime;
@@ -19,8 +19,20 @@ pub(crate) const REACH: usize = 160;
 const SENTENCES_MIN: usize = 4;
 /// A topic lasts at least this long.
 const TOPIC_MIN: MediaTime = MediaTime::from_millis(20_000);
-/// A gap is a boundary when its strength lies this many standard deviations above the mean.
-const DEVIATIONS: f64 = 0.9;
+/// What a boundary costs, in sentences that are as like each other as neighbours are.
+const BOUNDARY_COST: f64 = 8.0;
+/// What one standard deviation of turning is worth, in the same unit.
+const TURN_WORTH: f64 = 3.0;
+/// Beyond so many standard deviations a turn is as clear as it can be, or as absent.
+const TURN_RANGE: std::ops::RangeInclusive<f64> = -2.0..=3.0;
+/// So many pairs of usual likeness are mixed into every run: a handful of sentences may be alike by chance.
+const PRIOR_PAIRS: f64 = 60.0;
+/// What a standard deviation of pause, a full cue phrase and a cut of the picture add to a standard deviation of depth.
+const PAUSE_WEIGHT: f64 = 1.2;
+const CUE_WEIGHT: f64 = 3.0;
+const CUT_WEIGHT: f64 = 0.15;
+/// Sentences this near to each other tell how alike neighbours are.
+const NEIGHBOURS: usize = 5;
 /// A shot that starts this near to a gap counts for it.
 const CUT_REACH: MediaTime = MediaTime::from_millis(1_500);
 
@@ -31,6 +43,8 @@ pub struct Vocabulary {
     forms: Vec<String>,
     /// How rare each term is among sentences.
     rarity: Vec<f64>,
+    /// How well each term serves as a keyword: names best, then nouns, then the rest; 0 for numbers.
+    aptness: Vec<f64>,
     /// Counts of terms per sentence.
     counts: Vec<Sparse>,
 }
@@ -48,18 +62,19 @@ impl Vocabulary {
         let mut forms: Vec<BTreeMap<&str, usize>> = Vec::new();
         let mut counts = Vec::new();
         for sentence in &units.sentences {
-            let words = units.words[sentence.words.clone()].iter().map(|word| word.normal.as_str()).filter(|word| is_term(word));
-            let terms: Vec<(u32, f64)> = words
-                .map(|word| {
-                    let next = ids.len() as u32;
-                    let id = *ids.entry(key(word)).or_insert(next);
-                    if id == next {
-                        forms.push(BTreeMap::new());
-                    }
-                    *forms[id as usize].entry(word).or_default() += 1;
-                    (id, 1.0)
-                })
-                .collect();
+            let mut terms = Vec::new();
+            for at in sentence.words.clone().filter(|&at| is_term(&units.words[at].normal)) {
+                let word = &units.words[at];
+                let next = ids.len() as u32;
+                let id = *ids.entry(key(&word.normal)).or_insert(next);
+                if id == next {
+                    forms.push(BTreeMap::new());
+                }
+                // A capital says something except at the start of a sentence.
+                let form = if at == sentence.words.start { &word.normal } else { bare(&word.text) };
+                *forms[id as usize].entry(form).or_default() += 1;
+                terms.push((id, 1.0));
+            }
             counts.push(Sparse::of(terms));
         }
         let mut seen_in = vec![0.0; ids.len()];
@@ -72,7 +87,9 @@ impl Vocabulary {
             let best = forms.iter().max_by_key(|(form, count)| (**count, std::cmp::Reverse(form.len())));
             best.map(|(form, _)| (*form).to_owned()).unwrap_or_default()
         };
-        Self { forms: forms.iter().map(commonest).collect(), rarity, counts }
+        let forms: Vec<String> = forms.iter().map(commonest).collect();
+        let aptness = forms.iter().map(|form| aptness(form, is_english)).collect();
+        Self { forms, rarity, aptness, counts }
     }
 
     /// Returns a run of sentences as a tf-idf vector of length one.
@@ -105,10 +122,31 @@ impl Vocabulary {
     #[must_use]
     pub fn keywords(&self, sentences: &Range<usize>, count: usize) -> Vec<String> {
         let inside = Sparse::of(self.counts[sentences.clone()].iter().flat_map(|sentence| sentence.0.iter().copied()));
-        let mut terms: Vec<(f64, u32)> = inside.0.iter().map(|&(term, n)| (n.sqrt() * self.rarity[term as usize], term)).collect();
+        let mut terms: Vec<(f64, u32)> =
+            inside.0.iter().map(|&(term, n)| (n.sqrt() * self.rarity[term as usize] * self.aptness[term as usize], term)).collect();
         terms.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| self.forms[a.1 as usize].cmp(&self.forms[b.1 as usize])));
         let telling = terms.into_iter().filter(|(weight, term)| *weight > 0.0 && self.forms[*term as usize].chars().count() > 1);
         telling.take(count).map(|(_, term)| self.forms[term as usize].clone()).collect()
+    }
+}
+
+/// A word as written, without the punctuation around it and without a possessive ending.
+fn bare(word: &str) -> &str {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word)
+}
+
+fn aptness(form: &str, is_english: bool) -> f64 {
+    const NAME: f64 = 1.4;
+    const VERB_OR_ADVERB: f64 = 0.6;
+    if form.starts_with(|c: char| c.is_ascii_digit()) || is_english && ENGLISH.number.has(&form.to_lowercase()) {
+        0.0
+    } else if is_english && form.starts_with(char::is_uppercase) {
+        NAME
+    } else if is_english && ["ed", "ly", "ing"].iter().any(|ending| form.ends_with(ending)) {
+        VERB_OR_ADVERB
+    } else {
+        1.0
     }
 }
 
@@ -151,6 +189,11 @@ impl Similarity {
         if n < 2.0 { 0.0 } else { self.pairs(range) / (n * (n - 1.0) / 2.0) }
     }
 
+    /// Returns the sum of cosines between the first sentence of a run and the others.
+    fn with_first(&self, range: &Range<usize>) -> f64 {
+        self.pairs(range) - self.pairs(&(range.start + 1..range.end))
+    }
+
     /// Returns the mean cosine between two neighbouring runs.
     #[must_use]
     pub fn between(&self, left: &Range<usize>, right: &Range<usize>) -> f64 {
@@ -181,7 +224,7 @@ pub struct Topics {
 #[must_use]
 pub fn segment(units: &Units, vocabulary: &Vocabulary, similarity: &Similarity, cues: Option<&[f64]>, cuts: &[MediaTime]) -> Topics {
     let strengths = strengths(units, similarity, cues, cuts);
-    let starts = boundaries(units, &strengths);
+    let starts = boundaries(units, similarity, &strengths);
     let ends = starts.iter().skip(1).copied().chain([units.sentences.len()]);
     let ranges: Vec<Range<usize>> = starts.iter().zip(ends).map(|(&start, end)| start..end).filter(|range| !range.is_empty()).collect();
     Topics {
@@ -206,7 +249,8 @@ fn strengths(units: &Units, similarity: &Similarity, cues: Option<&[f64]>, cuts:
         let start = units.sentences[at].span.start();
         let place = cuts.partition_point(|cut| cut.plus(CUT_REACH) < start);
         let is_cut = cuts.get(place).is_some_and(|&cut| cut.minus(CUT_REACH) <= start);
-        strengths[at] += 0.35 * pause.clamp(-1.0, 2.0) + 0.6 * cues.map_or(0.0, |cues| cues[at]) + if is_cut { 0.15 } else { 0.0 };
+        strengths[at] +=
+            PAUSE_WEIGHT * pause.clamp(-1.0, 2.0) + CUE_WEIGHT * cues.map_or(0.0, |cues| cues[at]) + if is_cut { CUT_WEIGHT } else { 0.0 };
     }
     strengths
 }
@@ -241,25 +285,66 @@ fn standardised(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| if deviation > 1e-9 { (value - mean) / deviation } else { 0.0 }).collect()
 }
 
-/// Takes the strongest gaps first, as long as every topic stays long enough.
-fn boundaries(units: &Units, strengths: &[f64]) -> Vec<usize> {
+/// Returns the first sentence of each topic of the best segmentation.
+fn boundaries(units: &Units, similarity: &Similarity, strengths: &[f64]) -> Vec<usize> {
     let count = units.sentences.len();
-    if count == 0 {
-        return Vec::new();
-    }
-    let scores = standardised(strengths);
-    let floor = quantile(&scores, 0.5).unwrap_or(0.0).max(DEVIATIONS);
-    let mut gaps: Vec<usize> = (1..count).filter(|&gap| scores[gap] > floor).collect();
-    gaps.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-    let mut starts = vec![0];
-    for gap in gaps {
-        let after = starts.partition_point(|&start| start < gap);
-        let (from, to) = (starts[after - 1], starts.get(after).copied().unwrap_or(count));
-        if is_long_enough(units, &(from..gap)) && is_long_enough(units, &(gap..to)) {
-            starts.insert(after, gap);
+    let cohesion = Cohesion::new(similarity, count);
+    let turns = standardised(strengths);
+    // `best[end]` is the worth of the best segmentation of the sentences before `end`, and where its last topic begins.
+    let mut best = vec![(f64::NEG_INFINITY, 0); count + 1];
+    best[0] = (0.0, 0);
+    for end in 1..=count {
+        for start in end.saturating_sub(REACH)..end {
+            let range = start..end;
+            // Where no segmentation can be long enough everywhere, the whole talk is one topic.
+            if best[start].0 == f64::NEG_INFINITY || (range.len() < count && !is_long_enough(units, &range)) {
+                continue;
+            }
+            let turn =
+                if start == 0 { 0.0 } else { TURN_WORTH * turns[start].clamp(*TURN_RANGE.start(), *TURN_RANGE.end()) - BOUNDARY_COST };
+            let worth = best[start].0 + turn + cohesion.worth(similarity, &range);
+            if worth > best[end].0 {
+                best[end] = (worth, start);
+            }
         }
     }
+    let mut starts = Vec::new();
+    let mut end = count;
+    while end > 0 {
+        end = best[end].1;
+        starts.push(end);
+    }
+    starts.reverse();
     starts
+}
+
+/// How alike sentences are in this talk.
+struct Cohesion {
+    /// Of any two within reach.
+    usual: f64,
+    /// How much more alike neighbours are.
+    excess: f64,
+}
+
+impl Cohesion {
+    fn new(similarity: &Similarity, count: usize) -> Self {
+        let mean = |reach: usize| {
+            let blocks = (0..count).map(|first| first..(first + reach).min(count)).filter(|block| block.len() > 1);
+            let (sum, pairs) = blocks.fold((0.0, 0), |(sum, pairs), block| (sum + similarity.with_first(&block), pairs + block.len() - 1));
+            sum / f64::from(u32::try_from(pairs.max(1)).unwrap_or(u32::MAX))
+        };
+        let usual = mean(REACH);
+        Self { usual, excess: mean(NEIGHBOURS) - usual }
+    }
+
+    /// Returns how much a run holds together, in sentences.
+    fn worth(&self, similarity: &Similarity, range: &Range<usize>) -> f64 {
+        const EXCESS_MIN: f64 = 1e-3;
+        let others = (range.len() - 1) as f64;
+        let pairs = range.len() as f64 * others / 2.0;
+        let above_usual = (similarity.within(range) - self.usual) * pairs / (pairs + PRIOR_PAIRS);
+        above_usual / self.excess.max(EXCESS_MIN) * others
+    }
 }
 
 fn is_long_enough(units: &Units, range: &Range<usize>) -> bool {

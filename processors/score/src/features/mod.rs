@@ -66,7 +66,7 @@ const fn feature(name: &'static str, group: FeatureGroup, needs: Needs, measure:
 }
 
 /// How many features there are.
-pub const COUNT: usize = 27;
+pub const COUNT: usize = 28;
 
 /// Every feature; rankers name them, so a name is never given a new meaning.
 pub const FEATURES: [Feature; COUNT] = {
@@ -81,6 +81,7 @@ pub const FEATURES: [Feature; COUNT] = {
         feature("hook_pitch", Hook, Sound, hook::pitch),
         feature("energy_peak", Emotion, Sound, emotion::energy_peak),
         feature("energy_mean", Emotion, Sound, emotion::energy_mean),
+        feature("slack", Emotion, Sound, emotion::slack),
         feature("pitch_range", Emotion, Sound, emotion::pitch_range),
         feature("reaction", Emotion, Sound, emotion::reaction),
         feature("arousal", Emotion, Lexicon, emotion::arousal),

@@ -15,8 +15,10 @@ pub(super) fn conclusion(talk: &Talk, run: &Run, _: &Wish) -> Seen {
     const BEFORE_LAST: f64 = 0.7;
     let last = run.end - 1;
     let Some(said) = &talk.said else { return in_sentence(talk, last, 0.0) };
-    let earlier = if run.len() > 2 { said.conclusion[last - 1] * BEFORE_LAST } else { 0.0 };
-    if earlier > said.conclusion[last] { in_sentence(talk, last - 1, earlier) } else { in_sentence(talk, last, said.conclusion[last]) }
+    let marks = &said.conclusion;
+    let (latest, earlier) = (marks.strongest.value(last), if run.len() > 2 { marks.strongest.value(last - 1) * BEFORE_LAST } else { 0.0 });
+    let sentence = if earlier > latest { last - 1 } else { last };
+    Seen { value: latest.max(earlier), at: marks.at(talk, sentence) }
 }
 
 /// 1 if its first third asks something and at least two sentences follow.

@@ -1,0 +1,9 @@
+//! Clip detection from outside: properties, metamorphic rules, planted highlights, and talks that were written or spoken by people.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop anywhere, and figures are printed for people")]
+
+mod baselines;
+mod made;
+mod metamorphic;
+mod planted;
+mod properties;
+mod topics;
