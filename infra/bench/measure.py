@@ -65,10 +65,9 @@ def table(head: list[str], rows: list[list]) -> str:
 
 
 def _watch(root: int, peak: list[int]) -> None:
-    """Adds up the resident memory of a process tree until its root is gone."""
-    page = os.sysconf("SC_PAGE_SIZE")
+    """Adds up the memory of a process tree until its root is gone."""
     while Path(f"/proc/{root}").exists():
-        peak[0] = max(peak[0], sum(_resident(pid) * page for pid in _tree(root)))
+        peak[0] = max(peak[0], sum(map(_proportional, _tree(root))))
         time.sleep(SAMPLE_SECONDS)
 
 
@@ -85,10 +84,10 @@ def _tree(root: int) -> list[int]:
     return found
 
 
-def _resident(pid: int) -> int:
-    """Pages that are this process's own: shared libraries are counted once, not once per child."""
+def _proportional(pid: int) -> int:
+    """Bytes of a process, shared pages divided among those who share them, so that the sum over a tree is what it takes."""
     try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-        return int(fields[1]) - int(fields[2])
-    except (OSError, IndexError):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
         return 0
+    return next((int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:")), 0)

@@ -1,6 +1,5 @@
 """A frontend's view of ClipFlow in plain Python: GraphQL over HTTP and websocket, tus uploads, signed media."""
 
-import base64
 import http.client
 import json
 from urllib.parse import urlsplit
@@ -76,13 +75,6 @@ class Upload:
     def __init__(self, client: Client, url: str) -> None:
         self.client, parts = client, urlsplit(url)
         self.path = parts.path + (f"?{parts.query}" if parts.query else "")
-
-    @classmethod
-    def create(cls, client: Client, length: int, **metadata: str) -> "Upload":
-        encoded = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
-        status, headers, body = client.request("POST", "/files", b"", {**cls.VERSION, "Upload-Length": str(length), "Upload-Metadata": encoded})
-        assert status == 201, f"creating an upload answered {status}: {body!r}"
-        return cls(client, headers["location"])
 
     def offset(self) -> int:
         status, headers, _ = self.client.request("HEAD", self.path, headers=self.VERSION)
