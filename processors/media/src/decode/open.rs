@@ -16,6 +16,24 @@ use std::time::{Duration, Instant};
 /// How often a wait looks whether the pipeline reported an error.
 const BUS_INTERVAL_MS: u64 = 50;
 
+/// Containers whose names look like those of tracks; GStreamer marks the others as system streams.
+const CONTAINERS: &[&str] = &[
+    "video/quicktime",
+    "video/x-matroska",
+    "audio/x-matroska",
+    "video/webm",
+    "audio/webm",
+    "video/x-msvideo",
+    "video/x-flv",
+    "video/x-ms-asf",
+    "video/ogg",
+    "audio/ogg",
+    "video/mpegts",
+    "audio/x-m4a",
+    "audio/x-wav",
+    "audio/x-aiff",
+];
+
 /// Looks at each encoded unit before the decoder and says whether it is decoded.
 pub(crate) type Gate = Arc<dyn Fn(&gst::Pad, &gst::Buffer) -> bool + Send + Sync>;
 
@@ -163,19 +181,26 @@ fn choose_track(decodebin: &gst::Element, track: Track) {
 }
 
 fn goes_on(pad: &gst::Pad, caps: &gst::CapsRef, track: Track, is_taken: &AtomicBool) -> bool {
-    let parent_class =
-        pad.parent_element().and_then(|element| element.factory()).and_then(|factory| factory.metadata("klass").map(str::to_string));
-    let is_from_demuxer = parent_class.is_some_and(|class| class.contains("Demux"));
-    if !is_from_demuxer {
-        return true;
+    let Some(structure) = caps.structure(0) else { return false };
+    let name = structure.name().as_str();
+    let is_container = CONTAINERS.contains(&name) || structure.get::<bool>("systemstream").unwrap_or(false);
+    if is_container || name.starts_with("application/") {
+        return true; // encrypted streams too: they must fail, not vanish
     }
-    let Some(kind) = caps.structure(0).and_then(|structure| structure.name().split('/').next()) else { return false };
-    match kind {
-        "application" => true, // encrypted streams and nested containers: they must fail or go on, not vanish
-        "video" if track == Track::Picture => !is_taken.swap(true, Ordering::SeqCst),
-        "audio" if track == Track::Sound => !is_taken.swap(true, Ordering::SeqCst),
-        _ => false,
+    match (name.split('/').next(), track) {
+        (Some("video"), Track::Picture) | (Some("audio"), Track::Sound) => {}
+        _ => return false,
     }
+    // Asked again for what a parser or decoder makes of a track; only a demuxer's pad is a new track.
+    !is_from_demuxer(pad) || !is_taken.swap(true, Ordering::SeqCst)
+}
+
+fn is_from_demuxer(pad: &gst::Pad) -> bool {
+    let target = pad.downcast_ref::<gst::GhostPad>().and_then(|ghost| ghost.target());
+    let element = target.unwrap_or_else(|| pad.clone()).parent_element();
+    element
+        .and_then(|element| element.factory())
+        .is_some_and(|factory| factory.metadata("klass").is_some_and(|class| class.contains("Demux")))
 }
 
 /// Lets decoders survive damaged units, and puts the gate before the video decoder.
@@ -193,7 +218,8 @@ fn prepare_decoders(decodebin: &gst::Element, gate: Option<Gate>) {
         let Some(gate) = gate.clone().filter(|_| class.contains("Video")) else { return };
         let pad = element.static_pad("sink").expect("a decoder has one sink pad");
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| match info.buffer() {
-            Some(unit) if !gate(pad, unit) => gst::PadProbeReturn::Drop,
+            // Not `Drop`: this binding has consumed the buffer by then, and GStreamer 1.22 complains about it for each one.
+            Some(unit) if !gate(pad, unit) => gst::PadProbeReturn::Handled,
             _ => gst::PadProbeReturn::Ok,
         });
     });
