@@ -1,8 +1,9 @@
 //! What each piece of a shot shows: one face, the faces together, or the whole picture. Decided by dynamic programming.
 
 use super::crop::FACE_CORE;
+use super::speaker::{self, Speaker};
 use super::tracks::Track;
-use super::{Crop, Scene, Stretch, speaker};
+use super::{Crop, Scene, Stretch};
 
 /// A piece that we cut out of a shot ourselves is never shorter: quicker changes look like mistakes.
 pub(crate) const SHORTEST_SECONDS: f64 = 1.2;
@@ -19,11 +20,20 @@ const TOGETHER_MIN: f64 = 0.9;
 /// Part of the crop that faces together may fill.
 const TOGETHER_FILL: f64 = 0.92;
 
+/// A face that is this many times as wide as every other begins to dominate its shot …
+const WIDER_FROM: f64 = 1.4;
+/// … and from here on it does.
+const WIDER_AT: f64 = 2.0;
+
 /// What a step is worth by what is shown.
 mod worth {
     pub(super) const WHOLE: f64 = 0.5;
     pub(super) const SPEAKER: f64 = 1.0;
-    pub(super) const LISTENER: f64 = 0.6;
+    /// One of several faces of the same size when nobody knows who speaks: less than the whole picture, which shows them all.
+    pub(super) const ANYONE: f64 = 0.42;
+    /// What a face gains that is far wider than every other: whoever speaks, it is what the shot is about.
+    pub(super) const LARGEST: f64 = 0.4;
+    pub(super) const LISTENER: f64 = 0.2;
     pub(super) const TOGETHER: f64 = 0.92;
 }
 
@@ -169,12 +179,12 @@ fn fits_together(tracks: &[Track], frame: u64, crop: Crop) -> bool {
 
 /// Returns what each target is worth at each step.
 fn worths(targets: &[Target<'_>], tracks: &[Track], steps: &Steps, scene: &Scene<'_>) -> Vec<Vec<f64>> {
-    let speakers = speaker::at_steps(tracks, steps, scene);
+    let roles = roles(tracks, &speaker::at_steps(tracks, steps, scene));
     let at = |index: usize, step: usize| match &targets[index] {
         Target::Whole => worth::WHOLE,
         Target::Faces(faces) => match faces.as_slice() {
             // Single faces stand in the order of their tracks, after the whole picture.
-            [face] => face_worth(face, index == speakers[step] + 1, steps.frames(step).0, scene.crop),
+            [face] => roles[index - 1][step] * visibility(face, steps.frames(step).0, scene.crop),
             together if together.iter().all(|face| face.rect_at(steps.frames(step).0).is_some()) => worth::TOGETHER,
             _ => 0.0,
         },
@@ -182,13 +192,25 @@ fn worths(targets: &[Target<'_>], tracks: &[Track], steps: &Steps, scene: &Scene
     (0..targets.len()).map(|index| (0..steps.count).map(|step| at(index, step)).collect()).collect()
 }
 
-fn face_worth(face: &Track, is_speaker: bool, frame: u64, crop: Crop) -> f64 {
+/// Returns what each track is worth at each step by whether it speaks.
+fn roles(tracks: &[Track], speakers: &[Speaker]) -> Vec<Vec<f64>> {
+    let role = |track: usize, speaker: &Speaker| {
+        let others = tracks.iter().enumerate().filter(|(other, _)| *other != track);
+        let widest_other = others.map(|(_, other)| other.width()).fold(f64::MIN_POSITIVE, f64::max);
+        let anyone = worth::ANYONE
+            + worth::LARGEST * ((tracks[track].width() / widest_other - WIDER_FROM) / (WIDER_AT - WIDER_FROM)).clamp(0.0, 1.0);
+        let known = if speaker.track == track { worth::SPEAKER } else { worth::LISTENER };
+        anyone + (known - anyone) * speaker.clarity
+    };
+    (0..tracks.len()).map(|track| speakers.iter().map(|speaker| role(track, speaker)).collect()).collect()
+}
+
+/// Returns how much of a face a crop can show, and whether it is worth showing, 0 to 1.
+fn visibility(face: &Track, frame: u64, crop: Crop) -> f64 {
     let Some(rect) = face.rect_at(frame) else { return 0.0 };
     let (_, size) = crop.along(rect);
     let visible = (crop.extent / (size * FACE_CORE)).min(1.0);
-    let large_enough = (f64::from(rect.width) / GOOD_WIDTH).min(1.0);
-    let role = if is_speaker { worth::SPEAKER } else { worth::LISTENER };
-    role * visible * large_enough
+    visible * (f64::from(rect.width) / GOOD_WIDTH).min(1.0)
 }
 
 /// Returns, for each target, the best route through a stretch that ends in it; `None` where no route of allowed pieces does.

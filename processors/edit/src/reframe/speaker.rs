@@ -5,57 +5,65 @@ use super::arrange::Steps;
 use super::tracks::Track;
 use domain::artefact::Prosody;
 
-/// Mouth motion is averaged over this many steps to each side, about 0.8 s in all: a syllable is too short to judge.
-const SMOOTHING_STEPS: usize = 2;
-/// How much more of the speech a challenger must have than the present speaker.
-const MARGIN: f64 = 0.15;
-/// Part of the pooled range that every face's own range is widened to, so that the noise of a still face is not taken for speech.
-const POOLED_RANGE: f64 = 0.5;
+/// Mouth motion is averaged over this many steps to each side, about 1.8 s in all: a word is too short to judge.
+const SMOOTHING_STEPS: usize = 4;
+/// How much more of all mouth motion a challenger must have than the present speaker.
+const MARGIN: f64 = 0.3;
+/// A lead over the next mouth that boxes shaking on still faces give too, about twice its motion: up to it nothing is known, …
+const LEAD_BY_CHANCE: f64 = 0.4;
+/// … and from this one on, about five times its motion, it is clear who speaks.
+const LEAD_CLEAR: f64 = 0.65;
 /// Quieter than this nobody speaks, whatever the rest of the span is like.
 const SILENCE_DB: f64 = -60.0;
 
-/// Returns the index of the speaking track at every step. Where nobody is heard the last speaker stays; at first it is the widest.
-pub(super) fn at_steps(tracks: &[Track], steps: &Steps, scene: &Scene<'_>) -> Vec<usize> {
+/// Who speaks at a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speaker {
+    /// Index of the track.
+    pub(super) track: usize,
+    /// 0: anyone could be; 1: clearly this one.
+    pub(super) clarity: f64,
+}
+
+/// Returns who speaks at every step. Where nobody is heard the last speaker stays; at first it is the widest face.
+pub(super) fn at_steps(tracks: &[Track], steps: &Steps, scene: &Scene<'_>) -> Vec<Speaker> {
     if tracks.len() < 2 {
-        return vec![0; steps.count];
+        return vec![Speaker { track: 0, clarity: 1.0 }; steps.count];
     }
     let audible = audibility(scene.levels, steps, scene);
-    let activity = activities(tracks, steps);
+    let motions: Vec<Vec<f64>> = tracks.iter().map(|track| motion_at_steps(track, steps)).collect();
     let hold = steps.at_least(super::arrange::SHORTEST_SECONDS);
-    let (mut speaker, mut since) = (0, hold);
+    let (mut speaker, mut since) = (Speaker { track: 0, clarity: 0.0 }, hold);
     let mut speakers = Vec::with_capacity(steps.count);
     for step in 0..steps.count {
         let from = step.saturating_sub(SMOOTHING_STEPS);
         let to = (step + SMOOTHING_STEPS + 1).min(steps.count);
         let heard = |track: &Vec<f64>| (from..to).map(|near| track[near] * audible[near]).sum::<f64>();
-        let masses: Vec<f64> = activity.iter().map(heard).collect();
+        let masses: Vec<f64> = motions.iter().map(heard).collect();
         let total: f64 = masses.iter().sum();
-        let challenger = (0..masses.len()).fold(speaker, |best, track| if masses[track] > masses[best] { track } else { best });
-        let is_clear = total > 0.0 && (masses[challenger] - masses[speaker]) / total > MARGIN;
-        if challenger != speaker && is_clear && since >= hold {
-            (speaker, since) = (challenger, 0);
-        } else {
-            since += 1;
+        since += 1;
+        if total > 0.0 {
+            let challenger = (0..masses.len()).fold(speaker.track, |best, track| if masses[track] > masses[best] { track } else { best });
+            let is_ahead = (masses[challenger] - masses[speaker.track]) / total > MARGIN;
+            if challenger != speaker.track && is_ahead && since > hold {
+                (speaker.track, since) = (challenger, 0);
+            }
+            speaker.clarity = clarity(&masses, speaker.track, total);
         }
         speakers.push(speaker);
     }
     speakers
 }
 
-/// Returns mouth motion per track and step, about 0 to 1.5, against the quiet and the lively moments of that mouth.
-fn activities(tracks: &[Track], steps: &Steps) -> Vec<Vec<f64>> {
-    let motions: Vec<Vec<f64>> = tracks.iter().map(|track| motion_at_steps(track, steps)).collect();
-    let pooled: Vec<f64> = motions.iter().flatten().copied().collect();
-    let (quiet, lively) = percentiles(&pooled);
-    let least_range = (lively - quiet) * POOLED_RANGE;
-    let normalise = |motion: &Vec<f64>| {
-        let (own_quiet, own_lively) = percentiles(motion);
-        let range = (own_lively - own_quiet).max(least_range).max(f64::MIN_POSITIVE);
-        motion.iter().map(|value| ((value - own_quiet) / range).clamp(0.0, 1.5)).collect()
-    };
-    motions.iter().map(normalise).collect()
+/// Returns how far the speaker is ahead of the next one, 0 to 1.
+fn clarity(masses: &[f64], speaker: usize, total: f64) -> f64 {
+    let others = masses.iter().enumerate().filter(|(track, _)| *track != speaker);
+    let next = others.map(|(_, mass)| *mass).fold(0.0, f64::max);
+    let lead = (masses[speaker] - next) / total;
+    ((lead - LEAD_BY_CHANCE) / (LEAD_CLEAR - LEAD_BY_CHANCE)).clamp(0.0, 1.0)
 }
 
+/// Returns how much a mouth moved at each step, 0 where it was not seen.
 fn motion_at_steps(track: &Track, steps: &Steps) -> Vec<f64> {
     let mut motion = vec![0.0_f64; steps.count];
     for sighting in &track.sightings {

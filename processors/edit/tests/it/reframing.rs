@@ -98,6 +98,20 @@ fn the_one_who_speaks_is_shown() {
 }
 
 #[test]
+fn two_of_whom_nobody_can_tell_who_speaks_are_both_shown_and_one_far_larger_is_followed() {
+    let (left, right) = (face(0.25, 0.4, 0.11, 0.2), face(0.75, 0.4, 0.12, 0.2));
+    let mut dice = Dice(5);
+    let noise: Vec<f32> = (0..200).map(|_| 0.02 + 0.03 * dice.roll() as f32).collect();
+    let mouths = |at: f64| (noise[(at * 5.0) as usize], noise[(at * 5.0) as usize + 100]);
+    let film = Film::of(1920, 1080, 12.0).with_faces(|at| vec![(left, mouths(at).0), (right, mouths(at).1)]);
+    assert_eq!(vertical(&film).layout.iter().map(|segment| &segment.layout).collect::<Vec<_>>(), [&Layout::FitBlur]);
+    let large = face(0.7, 0.45, 0.24, 0.42);
+    let film = Film::of(1920, 1080, 12.0).with_faces(|at| vec![(left, mouths(at).0), (large, mouths(at).1)]);
+    assert_eq!(inside(&film, &vertical(&film), |_| large), 1.0);
+    assert_eq!(keys(&vertical(&film), 0), 1);
+}
+
+#[test]
 fn two_who_fit_are_shown_together() {
     let (left, right) = (face(0.42, 0.4, 0.1, 0.18), face(0.62, 0.4, 0.1, 0.18));
     let film = Film::of(1920, 1080, 12.0).with_faces(|_| vec![(left, 0.03), (right, 0.03)]);
