@@ -158,19 +158,25 @@ impl<L: Log, S: Sink> Feed<L, S> {
     /// Applies one event, again and again, until it is applied or parked.
     async fn insist(&mut self, event: &Recorded) -> anyhow::Result<()> {
         let mut failures = 0;
-        while let Err(error) = self.sink.apply(std::slice::from_ref(event), event.position).await {
-            failures = self.wait_after(failures, &error).await?;
-            if failures < ATTEMPTS_MAX {
-                continue;
+        while failures < ATTEMPTS_MAX {
+            match self.sink.apply(std::slice::from_ref(event), event.position).await {
+                Ok(()) => return Ok(()),
+                Err(error) => failures = self.wait_after(failures, &error).await?,
             }
-            // An empty batch that passes shows that the event is at fault, not the sink.
-            self.insist_on_checkpoint(event.position).await?;
-            let Surroundings { consumers, clock, .. } = &self.surroundings;
-            consumers.park(S::NAME, event, failures, &error, clock.now()).await?;
-            tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
-            return Ok(());
         }
-        Ok(())
+        let last = anyhow::anyhow!("it failed {failures} times");
+        let Surroundings { consumers, clock, .. } = self.surroundings.clone();
+        // Parked before the checkpoint passes it, so that a crash cannot lose it.
+        consumers.park(S::NAME, event, failures, &last, clock.now()).await?;
+        self.insist_on_checkpoint(event.position).await?;
+        // An empty batch has passed, so the sink is well: if the event still fails, the event is at fault.
+        match self.sink.apply(std::slice::from_ref(event), event.position).await {
+            Ok(()) => consumers.unpark(S::NAME, event.position).await,
+            Err(error) => {
+                tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
+                consumers.park(S::NAME, event, failures + 1, &error, clock.now()).await
+            }
+        }
     }
 
     async fn insist_on_checkpoint(&mut self, checkpoint: u64) -> anyhow::Result<()> {

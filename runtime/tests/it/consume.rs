@@ -1,0 +1,107 @@
+//! A consumer applies every event once, in order, through failures and restarts.
+
+use crate::counter::{Command, Counter, id, request, surroundings, surroundings_with, until};
+use proto::Recorded;
+use runtime::consume::{Sink, Surroundings, consume};
+use runtime::consumers::Consumers;
+use runtime::execute::execute;
+use runtime::log::simulated::{Faults, SimulatedLog};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    positions: Vec<u64>,
+    checkpoint: Option<u64>,
+    poison: HashSet<u64>,
+    is_down: bool,
+}
+
+impl Sink for Seen {
+    const NAME: &'static str = "seen";
+
+    async fn checkpoint(&self) -> anyhow::Result<Option<u64>> {
+        Ok(self.0.lock().unwrap().checkpoint)
+    }
+
+    async fn apply(&self, batch: &[Recorded], checkpoint: u64) -> anyhow::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        anyhow::ensure!(!state.is_down, "the sink is down");
+        anyhow::ensure!(!batch.iter().any(|event| state.poison.contains(&event.position)), "a poisonous event");
+        state.positions.extend(batch.iter().map(|event| event.position));
+        state.checkpoint = Some(checkpoint);
+        Ok(())
+    }
+}
+
+async fn add(log: &SimulatedLog, commits: std::ops::Range<u128>) {
+    for commit in commits {
+        execute::<Counter>(log, request(commit + 1), id(commit), Command::Add(1)).await.unwrap();
+    }
+}
+
+fn start(log: &SimulatedLog, sink: &Seen, surroundings: &Surroundings) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+    tokio::spawn(consume(log.clone(), sink.clone(), surroundings.clone()))
+}
+
+#[tokio::test]
+async fn it_goes_on_where_it_stopped() {
+    let (log, sink) = (SimulatedLog::new(1, Faults::NONE), Seen::default());
+    add(&log, 0..700).await;
+    let first = surroundings();
+    let running = start(&log, &sink, &first);
+    first.positions.wait("seen", Some(699), Duration::from_secs(10)).await.unwrap();
+    first.shutdown.cancel();
+    running.await.unwrap().unwrap();
+
+    add(&log, 700..800).await;
+    let second = surroundings();
+    let running = start(&log, &sink, &second);
+    second.positions.wait("seen", Some(799), Duration::from_secs(10)).await.unwrap();
+    second.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert!(sink.0.lock().unwrap().positions.iter().copied().eq(0..800));
+}
+
+#[tokio::test]
+async fn an_outage_of_the_sink_parks_nothing() {
+    let (log, sink, surroundings) = (SimulatedLog::new(1, Faults::NONE), Seen::default(), surroundings());
+    sink.0.lock().unwrap().is_down = true;
+    add(&log, 0..10).await;
+    let running = start(&log, &sink, &surroundings);
+    // Longer than all tries of one event take.
+    tokio::time::sleep(Duration::from_millis(1_800)).await;
+    sink.0.lock().unwrap().is_down = false;
+    surroundings.positions.wait("seen", Some(9), Duration::from_secs(30)).await.unwrap();
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert!(surroundings.consumers.parked().await.unwrap().is_empty());
+    let applied: HashSet<u64> = sink.0.lock().unwrap().positions.iter().copied().collect();
+    assert_eq!(applied, (0..10).collect());
+}
+
+#[tokio::test]
+async fn an_event_that_keeps_failing_is_parked_and_can_be_replayed() {
+    let (log, sink) = (SimulatedLog::new(1, Faults::NONE), Seen::default());
+    let surroundings = surroundings_with(Consumers::in_memory().unwrap());
+    sink.0.lock().unwrap().poison.insert(4);
+    add(&log, 0..10).await;
+    let running = start(&log, &sink, &surroundings);
+    surroundings.positions.wait("seen", Some(9), Duration::from_secs(30)).await.unwrap();
+    let parked = surroundings.consumers.parked().await.unwrap();
+    assert_eq!((parked.len(), parked[0].position, parked[0].consumer.as_str()), (1, 4, "seen"));
+    assert_eq!(parked[0].error, "a poisonous event");
+    assert!(!sink.0.lock().unwrap().positions.contains(&4));
+
+    sink.0.lock().unwrap().poison.clear();
+    assert!(surroundings.consumers.replay("seen", 4).await.unwrap());
+    assert!(!surroundings.consumers.replay("seen", 5).await.unwrap(), "only what is parked can be replayed");
+    until("the parked event to be applied", async || surroundings.consumers.parked().await.unwrap().is_empty()).await;
+    assert!(sink.0.lock().unwrap().positions.contains(&4));
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+}

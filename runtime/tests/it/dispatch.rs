@@ -1,0 +1,193 @@
+//! Jobs are done at least once and their outcomes count once, through crashes, failures and panics.
+
+use crate::counter::{Command, Counter, id, request, surroundings, surroundings_with, until, workspace};
+use anyhow::Context as _;
+use proto::{Recorded, Wire as _};
+use runtime::consume::Surroundings;
+use runtime::consumers::Consumers;
+use runtime::dispatch::{JobContext, Processor, Retry, dispatch};
+use runtime::execute::{execute, load};
+use runtime::log::Log;
+use runtime::log::simulated::{Faults, SimulatedLog};
+use runtime::log::sqlite::SqliteLog;
+use runtime::retry::Backoff;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Adds one to a counter's mirror for each event of the counter.
+#[derive(Clone)]
+struct Mirror(Arc<Shared>);
+
+struct Shared {
+    /// A job takes a permit before it ends.
+    gate: Semaphore,
+    /// How many passed the gate.
+    runs: AtomicUsize,
+    running: AtomicUsize,
+    running_max: AtomicUsize,
+    mood: Mutex<fn(u64, u32) -> anyhow::Result<()>>,
+}
+
+impl Mirror {
+    fn new(gate: usize) -> Self {
+        Self(Arc::new(Shared {
+            gate: Semaphore::new(gate),
+            runs: AtomicUsize::default(),
+            running: AtomicUsize::default(),
+            running_max: AtomicUsize::default(),
+            mood: Mutex::new(|_, _| Ok(())),
+        }))
+    }
+
+    fn runs(&self) -> usize {
+        self.0.runs.load(Ordering::SeqCst)
+    }
+}
+
+const MIRROR: u128 = 1 << 64;
+
+impl Processor for Mirror {
+    const NAME: &'static str = "mirror";
+    const RETRY: Retry = Retry { attempts: 3, backoff: Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(20) } };
+    type Job = u128;
+
+    fn job(&self, event: &Recorded) -> Option<u128> {
+        let counter = event.stream.id().as_u128();
+        (event.stream.category() == Counter::CATEGORY && counter < MIRROR).then_some(counter)
+    }
+
+    async fn run<L: Log>(&self, counter: u128, context: &JobContext<L>) -> anyhow::Result<()> {
+        let running = self.0.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.running_max.fetch_max(running, Ordering::SeqCst);
+        let permit = tokio::select! {
+            permit = self.0.gate.acquire() => Some(permit?),
+            () = context.cancel.cancelled() => None,
+        };
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        permit.context("cancelled")?.forget();
+        self.0.runs.fetch_add(1, Ordering::SeqCst);
+        let mood = *self.0.mood.lock().unwrap();
+        mood(context.cause.position, context.attempt)?;
+        context.execute::<Counter>(0, id(MIRROR + counter), Command::Add(1)).await?;
+        Ok(())
+    }
+}
+
+async fn add<L: Log>(log: &L, commits: std::ops::Range<u128>) {
+    for commit in commits {
+        execute::<Counter>(log, request(commit + 1), id(commit % 7), Command::Add(1)).await.unwrap();
+    }
+}
+
+async fn mirrored<L: Log>(log: &L) -> u64 {
+    let mut sum = 0;
+    for counter in 0..7 {
+        sum += load::<Counter>(log, workspace(), id(MIRROR + counter)).await.unwrap().count;
+    }
+    sum
+}
+
+fn start<L: Log>(log: &L, mirror: &Mirror, surroundings: &Surroundings) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+    tokio::spawn(dispatch(log.clone(), mirror.clone(), NonZeroUsize::new(4).unwrap(), surroundings.clone()))
+}
+
+#[tokio::test]
+async fn jobs_run_side_by_side_up_to_the_limit() {
+    let (log, mirror, surroundings) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(0), surroundings());
+    add(&log, 0..30).await;
+    let running = start(&log, &mirror, &surroundings);
+    until("the pool to be full", async || mirror.0.running.load(Ordering::SeqCst) == 4).await;
+    mirror.0.gate.add_permits(1_000);
+    until("every job to be done", async || mirrored(&log).await == 30).await;
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(mirror.0.running_max.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_loses_no_job_and_counts_none_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(folder.path().join("log.sqlite")).unwrap();
+    let consumers = || Consumers::open(&folder.path().join("consumers.sqlite")).unwrap();
+    add(&log, 0..40).await;
+    let mut runs = 0;
+    for round in 1..=4 {
+        let (mirror, surroundings) = (Mirror::new(10), surroundings_with(consumers()));
+        let running = start(&log, &mirror, &surroundings);
+        until("ten jobs to be done", async || mirrored(&log).await == round * 10).await;
+        // As abrupt as a kill: nothing of the dispatcher runs after this.
+        running.abort();
+        drop(running.await);
+        runs += mirror.runs();
+    }
+    let (mirror, surroundings) = (Mirror::new(100), surroundings_with(consumers()));
+    let running = start(&log, &mirror, &surroundings);
+    let head = log.head(runtime::log::Partition::EMBEDDED).await.unwrap();
+    surroundings.positions.wait(Mirror::NAME, Some(head - 1), Duration::from_secs(10)).await.unwrap();
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(mirrored(&log).await, 40, "each event counts once");
+    // Only those that ended just before the last crash, without their end being stored, may have run twice.
+    assert!((runs + mirror.runs()) <= 50, "{} jobs were run for 40 events", runs + mirror.runs());
+}
+
+#[tokio::test]
+async fn a_job_that_fails_is_tried_again() {
+    let (log, mirror, surroundings) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(1_000), surroundings());
+    *mirror.0.mood.lock().unwrap() = |_, attempt| if attempt < 3 { Err(anyhow::anyhow!("not yet")) } else { Ok(()) };
+    add(&log, 0..5).await;
+    let running = start(&log, &mirror, &surroundings);
+    until("every job to be done", async || mirrored(&log).await == 5).await;
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(mirror.runs(), 15);
+    assert!(surroundings.consumers.parked().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_keeps_failing_or_panics_is_parked_and_can_be_replayed() {
+    let (log, mirror, surroundings) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(1_000), surroundings());
+    *mirror.0.mood.lock().unwrap() = |position, _| match position {
+        2 => Err(anyhow::anyhow!("no disk").context("rendering")),
+        3 => panic!("a bug"),
+        _ => Ok(()),
+    };
+    add(&log, 0..5).await;
+    let running = start(&log, &mirror, &surroundings);
+    until("two jobs to be parked", async || surroundings.consumers.parked().await.unwrap().len() == 2).await;
+    until("the others to be done", async || mirrored(&log).await == 3).await;
+    let parked = surroundings.consumers.parked().await.unwrap();
+    assert_eq!((parked[0].position, parked[0].attempts, parked[0].error.as_str()), (2, 3, "rendering: no disk"));
+    assert_eq!((parked[1].position, parked[1].attempts, parked[1].error.as_str()), (3, 1, "panicked: a bug"));
+    surroundings.positions.wait(Mirror::NAME, Some(7), Duration::from_secs(10)).await.expect("parked jobs hold up nothing");
+
+    *mirror.0.mood.lock().unwrap() = |_, _| Ok(());
+    for position in [2, 3] {
+        assert!(surroundings.consumers.replay(Mirror::NAME, position).await.unwrap());
+    }
+    until("the parked jobs to be done", async || surroundings.consumers.parked().await.unwrap().is_empty()).await;
+    assert_eq!(mirrored(&log).await, 5);
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_interrupts_jobs_and_the_next_start_does_them_again() {
+    let (log, mirror, first) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(0), surroundings());
+    add(&log, 0..3).await;
+    let running = start(&log, &mirror, &first);
+    until("the jobs to run", async || mirror.0.running.load(Ordering::SeqCst) == 3).await;
+    first.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert!(first.consumers.parked().await.unwrap().is_empty(), "an interruption is no failure");
+
+    mirror.0.gate.add_permits(100);
+    let second = surroundings_with(first.consumers.clone());
+    let running = start(&log, &mirror, &second);
+    until("every job to be done", async || mirrored(&log).await == 3).await;
+    second.shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
