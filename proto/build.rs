@@ -1,4 +1,5 @@
 //! Compiles the `.proto` files without `protoc`, and keeps their descriptors for CloudEvents JSON and the schemas.
+#![allow(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
 
 use std::path::PathBuf;
 
