@@ -48,3 +48,74 @@ fn nearest(cuts: &[MediaTime], wanted: MediaTime, from: MediaTime, to: MediaTime
     let distance = |cut: MediaTime| MediaTime(cut.0.abs_diff(wanted.0));
     around.filter(|&cut| cut >= from && cut <= to && distance(cut) <= SHOT_REACH).min_by_key(|&cut| distance(cut))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::artefact::{Segment, Transcript, Word};
+
+    const MAX: MediaTime = MediaTime::from_millis(90_000);
+
+    fn ms(at: u64) -> MediaTime {
+        MediaTime::from_millis(at)
+    }
+
+    /// One-word sentences at these times, in a video of 20 s.
+    fn units(words: &[(u64, u64)]) -> Units {
+        let word =
+            |&(start, end): &(u64, u64)| Word { span: Span::new(ms(start), ms(end)).unwrap(), text: "Yes.".to_owned(), probability: 1.0 };
+        let segments = words.iter().map(word).map(|word| Segment {
+            span: word.span,
+            text: word.text.clone(),
+            words: vec![word],
+            mean_logprob: 0.0,
+            no_speech_probability: 0.0,
+        });
+        let segments = segments.collect();
+        Units::new(&Transcript { language: "en".to_owned(), model: "srt".to_owned(), duration_us: ms(20_000), segments }, ms(20_000))
+    }
+
+    fn check(words: &[(u64, u64)], sentences: Range<usize>, cuts: &[u64], expected: (u64, u64)) {
+        let cuts: Vec<MediaTime> = cuts.iter().copied().map(ms).collect();
+        let span = snap(&units(words), &sentences, &cuts, MAX);
+        assert_eq!((span.start(), span.end()), (ms(expected.0), ms(expected.1)));
+    }
+
+    const TALK: [(u64, u64); 3] = [(1_000, 2_000), (3_000, 5_000), (5_200, 9_000)];
+
+    #[test]
+    fn breath_is_left_on_both_sides_but_never_more_than_half_the_gap() {
+        // Half of a 1 s gap is 0.5 s: all of the lead and the shorter tail fit.
+        check(&TALK, 0..1, &[], (650, 2_450));
+        // A gap of 0.2 s gives 0.1 s.
+        check(&TALK, 1..2, &[], (2_650, 5_100));
+        check(&TALK, 2..3, &[], (5_100, 9_700));
+    }
+
+    #[test]
+    fn neighbouring_clips_do_not_overlap() {
+        let units = units(&TALK);
+        let (first, second) = (snap(&units, &(0..2), &[], MAX), snap(&units, &(2..3), &[], MAX));
+        assert!(first.intersection(second).is_none());
+    }
+
+    #[test]
+    fn a_near_cut_of_the_picture_is_taken_unless_it_is_in_speech() {
+        check(&TALK, 0..1, &[500], (500, 2_450));
+        check(&TALK, 0..1, &[300], (650, 2_450));
+        check(&TALK, 0..1, &[2_300], (650, 2_300));
+        check(&TALK, 1..2, &[4_950], (2_650, 5_100));
+    }
+
+    #[test]
+    fn breath_never_makes_a_clip_too_long() {
+        let span = snap(&units(&TALK), &(0..1), &[], ms(1_200));
+        assert_eq!(span.duration(), ms(1_200));
+        assert!(span.start() < ms(1_000) && span.end() > ms(2_000));
+    }
+
+    #[test]
+    fn a_clip_stays_inside_the_video() {
+        check(&[(100, 19_900)], 0..1, &[], (0, 20_000));
+    }
+}

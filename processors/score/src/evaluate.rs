@@ -81,3 +81,57 @@ fn windows(predicted: &[Range<usize>], truth: &[Range<usize>], k: usize, differs
     let wrong = (0..count).filter(|&i| differs(crossed(predicted, i), crossed(truth, i))).count();
     wrong as f64 / count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::MediaTime;
+
+    fn span(start: u64, end: u64) -> Span {
+        Span::new(MediaTime::from_millis(start), MediaTime::from_millis(end)).unwrap()
+    }
+
+    #[test]
+    fn average_precision_is_the_area_under_monotone_precision() {
+        let truth = [span(0, 10), span(20, 30)];
+        // Hit, miss, hit: precisions 1 and 2/3.
+        let predicted = [span(0, 10), span(40, 50), span(20, 30)];
+        assert!((average_precision(&predicted, &truth, 0.5) - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+        // Miss, hit, hit: precisions 1/2 and 2/3, made monotone 2/3 and 2/3.
+        let predicted = [span(40, 50), span(0, 10), span(20, 30)];
+        assert!((average_precision(&predicted, &truth, 0.5) - 2.0 / 3.0).abs() < 1e-12);
+        // A second prediction of the same truth is a miss.
+        let predicted = [span(0, 10), span(0, 9)];
+        assert_eq!(average_precision(&predicted, &truth, 0.5), 0.5);
+        assert_eq!(average_precision(&[], &truth, 0.5), 0.0);
+    }
+
+    #[test]
+    fn thresholds_are_reached_from_above() {
+        let truth = [span(0, 10)];
+        assert_eq!(recall_at_1(&[span(0, 5)], &truth, 0.5), 1.0);
+        assert_eq!(recall_at_1(&[span(0, 5)], &truth, 0.7), 0.0);
+        assert_eq!(average_precision_mean(&[span(0, 10)], &truth), 1.0);
+        // IoU 0.7 reaches .5, .55, .6, .65 and .7: five of ten.
+        assert_eq!(average_precision_mean(&[span(0, 7)], &truth), 0.5);
+    }
+
+    #[test]
+    fn ndcg_discounts_by_rank() {
+        assert_eq!(ndcg(&[3.0, 2.0, 0.0], &[3.0, 2.0, 0.0], 5), 1.0);
+        // 3 / log2(3) + 7 / log2(4), of 7 + 3 / log2(3).
+        let expected = (3.0 / 3f64.log2() + 3.5) / (7.0 + 3.0 / 3f64.log2());
+        assert!((ndcg(&[0.0, 2.0, 3.0], &[3.0, 2.0], 5) - expected).abs() < 1e-12);
+        assert_eq!(ndcg(&[0.0, 4.0], &[4.0], 1), 0.0);
+    }
+
+    #[test]
+    fn a_perfect_segmentation_has_no_error() {
+        let truth = [0..4, 4..9, 9..12];
+        assert_eq!(window(&truth), 2);
+        assert_eq!((pk(&truth, &truth, 2), window_diff(&truth, &truth, 2)), (0.0, 0.0));
+        // A boundary one unit late: two of the ten windows see a boundary in one and none in the other.
+        let late = [0..5, 5..9, 9..12];
+        assert_eq!((pk(&late, &truth, 2), window_diff(&late, &truth, 2)), (0.2, 0.2));
+    }
+}

@@ -18,7 +18,7 @@ const COMMON: [&str; 7] = ["closed_end", "contrast_to_rest", "information", "lea
 /// How much less a common reason counts.
 const COMMON_SHARE: f64 = 0.4;
 /// A quotation runs on to a mark that comes within so many words.
-const QUOTE_TO_MARK: usize = 9;
+const QUOTE_TO_MARK: usize = 10;
 /// Where no mark comes, it runs on until it names something, for so many words.
 const QUOTE_TO_NAME: usize = 6;
 
@@ -69,7 +69,7 @@ fn phrase(talk: &Talk, run: &Run, part: &Contribution) -> Option<String> {
     let text = match part.feature.as_str() {
         "hook_question" if value >= 1.0 => format!("opens with a question at {at}"),
         "hook_question" if value > 0.0 => format!("asks a question in its first seconds, at {at}"),
-        "hook_words" if value > 0.0 => format!("opens on “{}” at {at}", quote(talk, part)),
+        "hook_words" if value > 0.0 && quote(talk, part).contains(' ') => format!("opens on “{}” at {at}", quote(talk, part)),
         "hook_number" if value > 0.0 => format!("names a number at once, “{}” at {at}", words_at(talk, part)),
         "hook_address" if value > 0.0 => format!("speaks to the viewer at {at}"),
         "hook_energy" if value >= 1.0 => format!("starts {value:.0} dB louder than usual at {at}"),
@@ -89,6 +89,7 @@ fn phrase(talk: &Talk, run: &Run, part: &Contribution) -> Option<String> {
         "falling_voice" if value >= 1.0 => format!("ends on a falling voice at {end}"),
         "closed_end" if value >= 1.0 => format!("ends on a finished sentence at {end}"),
         "pause_after" if value >= 0.6 => format!("ends in a pause at {end}"),
+        "ends_topic" if value > 0.0 => format!("ends where its topic ends, at {end}"),
         "length_fit" if value >= 0.7 => format!("{:.0} s long from {at}, a good length for a clip", part.at.duration().seconds()),
         "faces" if value >= 0.5 => format!("a face in {:.0} % of the key frames from {at}", value * 100.0),
         _ => return None,

@@ -187,3 +187,66 @@ impl Selection<'_> {
         Choice { chosen: self.chosen, passed }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spans of whole seconds with a score, a topic and one word.
+    fn check(spans: &[(u64, u64, f64, usize, u32)], count: usize, is_exact: bool, expected: &[usize]) {
+        let judged = |&(start, end, score, topic, word): &(u64, u64, f64, usize, u32)| Judged {
+            span: Span::new(MediaTime::from_millis(start * 1_000), MediaTime::from_millis(end * 1_000)).unwrap(),
+            score,
+            topic,
+            text: Sparse(vec![(word, 1.0)]),
+        };
+        let spans: Vec<Judged> = spans.iter().map(judged).collect();
+        let choice = choose(&spans, count, is_exact);
+        assert_eq!(choice.chosen, expected);
+        assert_eq!(choice.chosen.len() + choice.passed.len(), spans.len());
+    }
+
+    #[test]
+    fn the_best_are_chosen_best_first() {
+        check(&[(0, 20, 60.0, 0, 1), (30, 50, 80.0, 1, 2), (60, 80, 70.0, 2, 3)], 2, true, &[1, 2]);
+    }
+
+    #[test]
+    fn spans_that_overlap_are_not_chosen_together() {
+        check(&[(0, 20, 80.0, 0, 1), (5, 25, 79.0, 0, 2), (40, 60, 60.0, 1, 3)], 2, true, &[0, 2]);
+    }
+
+    #[test]
+    fn a_repeated_passage_is_chosen_once() {
+        check(&[(0, 20, 80.0, 0, 1), (100, 120, 79.0, 1, 1), (200, 220, 40.0, 2, 3)], 3, true, &[0, 2]);
+    }
+
+    #[test]
+    fn a_third_clip_of_one_topic_waits_for_others() {
+        let spans = [(0, 20, 90.0, 0, 1), (30, 50, 89.0, 0, 2), (60, 80, 88.0, 0, 3), (90, 110, 60.0, 1, 4)];
+        check(&spans, 3, true, &[0, 1, 3]);
+        check(&spans, 4, true, &[0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_long_clip_does_not_take_the_room_of_four() {
+        let spans = [(0, 80, 90.0, 0, 1), (0, 20, 60.0, 0, 2), (25, 45, 61.0, 1, 3), (50, 70, 62.0, 2, 4), (75, 95, 63.0, 3, 5)];
+        check(&spans, 4, false, &[4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn beyond_the_fewest_only_good_clips_are_chosen() {
+        let spans: Vec<(u64, u64, f64, usize, u32)> =
+            (0..8).map(|at| (at * 30, at * 30 + 20, 57.0 - at as f64, at as usize, at as u32)).collect();
+        check(&spans, 12, false, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        let weak: Vec<(u64, u64, f64, usize, u32)> =
+            spans.iter().map(|&(a, b, score, topic, word)| (a, b, score - 5.0, topic, word)).collect();
+        check(&weak, 12, false, &[0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_talk_s_length_gives_the_count() {
+        let count = |minutes: u64| count_by_duration(MediaTime::from_millis(minutes * 60_000));
+        assert_eq!([count(1), count(4), count(7), count(12), count(60)], [4, 4, 7, 12, 12]);
+    }
+}

@@ -13,6 +13,8 @@ const UTTERANCE_PAUSE: MediaTime = MediaTime::from_millis(2_000);
 const WORDS_MAX: usize = 45;
 /// A transcript with fewer sentence ends than one in so many words counts as unpunctuated.
 const WORDS_PER_END_MAX: usize = 60;
+/// A transcript with fewer capitals than one in so many words is written in lower case, or in a script without case.
+const WORDS_PER_CAPITAL_MAX: usize = 60;
 /// Words that end in a full stop without ending a sentence.
 const ABBREVIATIONS: [&str; 14] =
     ["mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "e.g.", "i.e.", "etc.", "no.", "jr.", "sr.", "approx."];
@@ -76,14 +78,17 @@ impl Units {
     #[must_use]
     pub fn new(transcript: &Transcript, duration: MediaTime) -> Self {
         let words = words(transcript, duration);
-        let ends = (0..words.len()).filter(|&at| ends_by_mark(&words, at)).count();
+        let capitals = words.iter().filter(|word| word.text.starts_with(char::is_uppercase)).count();
+        let is_cased = capitals * WORDS_PER_CAPITAL_MAX >= words.len();
+        let ends_by_mark = |at: usize| ends_by_mark(&words, at, is_cased);
+        let ends = (0..words.len()).filter(|&at| ends_by_mark(at)).count();
         let is_punctuated = ends * WORDS_PER_END_MAX >= words.len();
         let mut ranges = Vec::new();
         let mut from = 0;
         for at in 0..words.len() {
             let pause = pause_after(&words, at, duration);
             let limit = if is_punctuated { UTTERANCE_PAUSE } else { SENTENCE_PAUSE };
-            if at + 1 == words.len() || pause >= limit || ends_by_mark(&words, at) {
+            if at + 1 == words.len() || pause >= limit || ends_by_mark(at) {
                 split_long(&words, from..at + 1, &mut ranges);
                 from = at + 1;
             }
@@ -141,7 +146,7 @@ fn ending(text: &str) -> Ending {
 }
 
 /// Tells whether a mark ends a sentence after this word, and not only an abbreviation or a number.
-fn ends_by_mark(words: &[Word], at: usize) -> bool {
+fn ends_by_mark(words: &[Word], at: usize, is_cased: bool) -> bool {
     let word = &words[at];
     if ending(&word.text) == Ending::Open {
         return false;
@@ -150,7 +155,7 @@ fn ends_by_mark(words: &[Word], at: usize) -> bool {
     if is_initial || ABBREVIATIONS.contains(&word.text.to_lowercase().as_str()) {
         return false;
     }
-    let goes_on = words.get(at + 1).is_some_and(|next| next.text.starts_with(|c: char| c.is_lowercase()));
+    let goes_on = is_cased && words.get(at + 1).is_some_and(|next| next.text.starts_with(|c: char| c.is_lowercase()));
     !goes_on || ending(&word.text) == Ending::Question || !word.text.ends_with(['.', '…'])
 }
 
@@ -221,6 +226,11 @@ mod tests {
             split("Dr. Smith met J. Doe. Why? He paid 3.5 euros, e.g. in coins. “Yes.” Fine"),
             ["Dr. Smith met J. Doe.", "Why?", "He paid 3.5 euros, e.g. in coins.", "“Yes.”", "Fine"]
         );
+    }
+
+    #[test]
+    fn marks_end_sentences_in_lower_case_too() {
+        assert_eq!(split("so this is it. and here we go. fine"), ["so this is it.", "and here we go.", "fine"]);
     }
 
     #[test]

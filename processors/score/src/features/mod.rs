@@ -66,7 +66,7 @@ const fn feature(name: &'static str, group: FeatureGroup, needs: Needs, measure:
 }
 
 /// How many features there are.
-pub const COUNT: usize = 28;
+pub const COUNT: usize = 30;
 
 /// Every feature; rankers name them, so a name is never given a new meaning.
 pub const FEATURES: [Feature; COUNT] = {
@@ -97,6 +97,8 @@ pub const FEATURES: [Feature; COUNT] = {
         feature("falling_voice", Payoff, Sound, payoff::falling_voice),
         feature("closed_end", Payoff, Words, payoff::closed_end),
         feature("pause_after", Payoff, Words, payoff::pause_after),
+        feature("unfinished", Payoff, Lexicon, payoff::unfinished),
+        feature("ends_topic", Payoff, Words, payoff::ends_topic),
         feature("length_fit", Delivery, Words, delivery::length_fit),
         feature("dead_air", Delivery, Words, delivery::dead_air),
         feature("smalltalk", Delivery, Lexicon, delivery::smalltalk),

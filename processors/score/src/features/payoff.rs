@@ -55,3 +55,16 @@ pub(super) fn pause_after(talk: &Talk, run: &Run, _: &Wish) -> Seen {
     let pause = if is_last { PAUSE_SECONDS_MAX } else { talk.units.sentences[last].pause_after.seconds() };
     in_sentence(talk, last, pause.min(PAUSE_SECONDS_MAX))
 }
+
+/// How much the sentence after it leans on it: an ending that the talk goes on from is no ending.
+pub(super) fn unfinished(talk: &Talk, run: &Run, _: &Wish) -> Seen {
+    let next = talk.said.as_ref().and_then(|said| said.opening.get(run.end));
+    in_sentence(talk, run.end - 1, next.map_or(0.0, |opening| opening.leaning))
+}
+
+/// 1 if it ends where its topic ends.
+pub(super) fn ends_topic(talk: &Talk, run: &Run, _: &Wish) -> Seen {
+    let last = run.end - 1;
+    let topic = &talk.topics.ranges[talk.topics.of_sentence[last]];
+    in_sentence(talk, last, if topic.end == run.end { 1.0 } else { 0.0 })
+}

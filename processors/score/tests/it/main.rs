@@ -4,6 +4,7 @@
 mod baselines;
 mod made;
 mod metamorphic;
+mod oracle;
 mod planted;
 mod properties;
 mod topics;
