@@ -1,4 +1,5 @@
 //! Media on real files: generated with `ffmpeg`, and the real footage beside the repository.
+#![allow(clippy::disallowed_methods, reason = "tests learn from the environment where their tools and media are")]
 
 mod captions;
 mod encode;
