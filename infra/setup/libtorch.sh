@@ -16,6 +16,8 @@ fi
     fail "there is no ready LibTorch for $(uname -s) on $(uname -m): get LibTorch $version from pytorch.org and set LIBTORCH to its folder"
 
 ensure_venv
+# What an earlier run left behind when it was killed.
+rm -rf "$cache"/libtorch.??????
 work=$(mktemp -d "$cache/libtorch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 free_kb=$(df -Pk "$work" | awk 'NR == 2 {print $4}')

@@ -149,6 +149,7 @@ def truth(plan: timeline.Plan, minutes: float, seed: int, faces: list) -> dict:
         "frames": plan.frames,
         "duration_seconds": plan.frames / FPS,
         "cuts": [{"frame": frame, "seconds": round(frame / FPS, 4)} for frame in cuts],
+        "topics": [{"title": t.title, "round": r} for t, r in zip(plan.topics, plan.rounds)],
         "shots": [shot.facts() for shot in plan.shots],
         "sentences": [sentence.facts() for sentence in plan.sentences],
         "words": [word for sentence in plan.sentences for word in sentence.words],

@@ -57,6 +57,8 @@ class Plan:
     samples: np.ndarray
     frames: int
     topics: list[script.Topic]
+    # Which round of the script each topic belongs to; from 1 on a topic is a repeat, mostly with the voices swapped.
+    rounds: list[int]
     sentences: list[Sentence]
     shots: list[Shot]
     highlights: list[dict]
@@ -65,11 +67,11 @@ class Plan:
 
 def plan(topics: list[script.Topic], minutes: float, seed: int) -> Plan:
     frames = round(minutes * 60 * FPS)
-    told, sentences, samples = _tell(topics, frames / FPS, seed)
+    told, rounds, sentences, samples = _tell(topics, frames / FPS, seed)
     highlights = _groups(sentences, lambda s: s.highlight)
     dull = _groups(sentences, lambda s: "flat" if s.delivery == "~" else None)
     shots = _shots(sentences, told, frames, random.Random(seed + 1))
-    return Plan(samples, frames, told, sentences, shots, highlights, dull)
+    return Plan(samples, frames, told, rounds, sentences, shots, highlights, dull)
 
 
 def _tell(topics: list[script.Topic], duration: float, seed: int):
@@ -77,9 +79,10 @@ def _tell(topics: list[script.Topic], duration: float, seed: int):
     synthesizer, draw = Synthesizer(), random.Random(seed)
     outro = _spoken(synthesizer, [script.Line(*OUTRO, None)], draw)
     limit = duration - END_CARD_SECONDS - outro.seconds
-    at, told, blocks = LEAD_IN_SECONDS, [], []
-    for _, topic in script.order(topics, seed):
+    at, told, rounds, blocks = LEAD_IN_SECONDS, [], [], []
+    for turn, topic in script.order(topics, seed):
         told.append(topic)
+        rounds.append(turn)
         skipped = False
         for lines in _blocks(topic.lines):
             block = _spoken(synthesizer, lines, draw)
@@ -102,7 +105,7 @@ def _tell(topics: list[script.Topic], duration: float, seed: int):
             first = round(begin * RATE_HZ)
             track[first : first + len(samples)] += samples[: len(track) - first]
             sentences += _sentences(line, words, begin, topic)
-    return told, sentences, np.clip(track * 0.7, -1, 1)
+    return told, rounds, sentences, np.clip(track * 0.7, -1, 1)
 
 
 @dataclass(frozen=True)
