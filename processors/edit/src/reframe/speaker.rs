@@ -13,6 +13,8 @@ const MARGIN: f64 = 0.3;
 const LEAD_BY_CHANCE: f64 = 0.4;
 /// … and from this one on, about five times its motion, it is clear who speaks.
 const LEAD_CLEAR: f64 = 0.65;
+/// Motion per step that is counted to nobody, so that a lead of next to nothing over nothing is none.
+const MOTION_FLOOR: f64 = 0.002;
 /// Quieter than this nobody speaks, whatever the rest of the span is like.
 const SILENCE_DB: f64 = -60.0;
 
@@ -40,9 +42,10 @@ pub(super) fn at_steps(tracks: &[Track], steps: &Steps, scene: &Scene<'_>) -> Ve
         let to = (step + SMOOTHING_STEPS + 1).min(steps.count);
         let heard = |track: &Vec<f64>| (from..to).map(|near| track[near] * audible[near]).sum::<f64>();
         let masses: Vec<f64> = motions.iter().map(heard).collect();
-        let total: f64 = masses.iter().sum();
+        let floor = MOTION_FLOOR * audible[from..to].iter().sum::<f64>();
+        let total = masses.iter().sum::<f64>() + floor;
         since += 1;
-        if total > 0.0 {
+        if floor > 0.0 {
             let challenger = (0..masses.len()).fold(speaker.track, |best, track| if masses[track] > masses[best] { track } else { best });
             let is_ahead = (masses[challenger] - masses[speaker.track]) / total > MARGIN;
             if challenger != speaker.track && is_ahead && since > hold {
