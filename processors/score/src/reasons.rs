@@ -76,7 +76,7 @@ fn phrase(talk: &Talk, run: &Run, part: &Contribution) -> Option<String> {
         "hook_pitch" if value >= 1.0 => format!("starts with a raised voice at {at}"),
         "energy_peak" => loudest(talk, part)?,
         "energy_mean" if value >= 1.0 => format!("louder than usual all along, by {value:.0} dB from {at}"),
-        "pitch_range" if value >= 3.0 => format!("a lively voice at {at}, over {value:.0} semitones"),
+        "pitch_range" if value >= 3.0 => format!("a lively voice at {at}"),
         "reaction" if value > 0.0 => format!("laughter or applause at {at}"),
         "arousal" if value > 0.0 => format!("strong words, such as “{}” at {at}", words_at(talk, part)),
         "contrast_to_rest" if value > 0.0 => format!("one thought of its own, from {at} to {end}"),

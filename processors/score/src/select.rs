@@ -17,6 +17,10 @@ const LIKENESS_COST: f64 = 30.0;
 const IOU_MAX: f64 = 0.3;
 /// Spans whose words are more alike than this say the same thing twice.
 const SAME_TEXT: f64 = 0.8;
+/// So does a span with more than this part of its terms in the other: the teaser at the start of a talk.
+const SAME_TERMS: f64 = 0.75;
+/// Fewer terms than this may coincide by chance.
+const TERMS_MIN: usize = 8;
 /// More clips than this of one topic are chosen only if nothing else is left.
 const PER_TOPIC: usize = 2;
 /// Beyond the fewest, a clip must be better than the middle of the video.
@@ -168,7 +172,8 @@ impl Selection<'_> {
         for (at, span) in self.spans.iter().enumerate() {
             let text = span.text.dot(&chosen.text);
             self.likeness[at] = self.likeness[at].max(text.max(span.span.iou(chosen.span)));
-            self.same[at] |= text > SAME_TEXT;
+            let is_teaser = span.text.0.len().min(chosen.text.0.len()) >= TERMS_MIN && span.text.overlap(&chosen.text) > SAME_TERMS;
+            self.same[at] |= text > SAME_TEXT || is_teaser;
         }
         self.chosen.push(taken);
     }

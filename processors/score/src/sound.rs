@@ -30,7 +30,7 @@ pub(crate) struct Sound {
     pub(crate) level_rank: Vec<f64>,
     /// Level of the three seconds from each sentence's start, above the middle, in dB.
     pub(crate) opening_level: Vec<f64>,
-    /// Pitch range (10th to 90th percentile) in semitones.
+    /// Pitch range (15th to 85th percentile, so that octave errors do not count) in semitones.
     pub(crate) pitch_range: Peaks,
     /// Pitch of the three seconds from each sentence's start above the talk's middle, in semitones.
     pub(crate) opening_pitch: Vec<f64>,
@@ -98,7 +98,7 @@ impl Sound {
 
         let level: Vec<f64> = loudness.iter().map(|level| relative(*level, middle)).collect();
         let opening = |span: Span| Span::new(span.start(), span.start().plus(HOOK)).unwrap_or(span);
-        let range = |span: Span| Some(frames.pitch(span, 0.9)? - frames.pitch(span, 0.1)?);
+        let range = |span: Span| Some(frames.pitch(span, 0.85)? - frames.pitch(span, 0.15)?);
         let reaction: Vec<f64> = (0..spans.len()).map(|at| reaction_after(&frames, units, at, middle, noisiness)).collect();
         Some(Self {
             level_sums: Sums::new(level.iter().copied()),

@@ -221,12 +221,16 @@ fn opening(units: &Units, sentence: usize) -> Opening {
 fn leaning(words: &[&str]) -> f64 {
     const NAMES_NOTHING: f64 = 0.7;
     const NAMES_LITTLE: f64 = 0.5;
-    const PRONOUNS: [&str; 8] = ["it", "he", "she", "they", "them", "him", "it's", "they're"];
-    let named = words.iter().filter(|word| word.chars().count() > 2 && !ENGLISH.stop.has(word) && !ENGLISH.number.has(word)).count();
+    const PRONOUNS: [&str; 12] = ["it", "he", "she", "they", "them", "him", "her", "his", "their", "it's", "they're", "it'll"];
+    let is_name = |word: &&str| word.chars().count() > 2 && !ENGLISH.stop.has(word) && !ENGLISH.number.has(word);
+    let named = words.iter().filter(|word| is_name(word)).count();
+    let first_name = words.iter().position(|word| is_name(&word));
+    let pronoun = words.iter().position(|word| PRONOUNS.contains(word));
     let first_words = ENGLISH.opener.at(words, 0).map_or(0.0, |hit| hit.weight);
-    let unnamed = match named {
-        0 => NAMES_NOTHING,
-        1 if words.iter().any(|word| PRONOUNS.contains(word)) => NAMES_LITTLE,
+    // "I gave him a loaf" and "In three weeks it was gone" speak of somebody and something that came before.
+    let unnamed = match (pronoun, first_name) {
+        (_, None) => NAMES_NOTHING,
+        (Some(pronoun), Some(name)) if pronoun < name || named == 1 => NAMES_LITTLE,
         _ => 0.0,
     };
     first_words.max(unnamed)

@@ -95,19 +95,22 @@ impl Sparse {
 
     /// Returns the dot product; for unit vectors, the cosine.
     pub(crate) fn dot(&self, other: &Self) -> f64 {
-        let (mut i, mut j, mut sum) = (0, 0, 0.0);
-        while let (Some(a), Some(b)) = (self.0.get(i), other.0.get(j)) {
-            match a.0.cmp(&b.0) {
-                std::cmp::Ordering::Less => i += 1,
-                std::cmp::Ordering::Greater => j += 1,
-                std::cmp::Ordering::Equal => {
-                    sum += a.1 * b.1;
-                    i += 1;
-                    j += 1;
-                }
-            }
-        }
-        sum
+        self.shared(other).map(|(a, b)| a * b).sum()
+    }
+
+    /// Returns which part of the shorter vector's terms both have.
+    pub(crate) fn overlap(&self, other: &Self) -> f64 {
+        self.shared(other).count() as f64 / self.0.len().min(other.0.len()).max(1) as f64
+    }
+
+    /// Yields both weights of every shared term, in term order.
+    fn shared<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (f64, f64)> {
+        let mut rest = other.0.as_slice();
+        self.0.iter().filter_map(move |&(term, weight)| {
+            let skipped = rest.iter().take_while(|(other, _)| *other < term).count();
+            rest = &rest[skipped..];
+            rest.first().filter(|(other, _)| *other == term).map(|&(_, theirs)| (weight, theirs))
+        })
     }
 }
 

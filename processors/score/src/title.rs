@@ -42,7 +42,10 @@ fn hook_sentence(talk: &Talk, run: &Run) -> usize {
         };
         let question = if talk.asks(sentence) { 0.8 } else { 0.0 };
         let first = if sentence == run.start { 0.7 } else { 0.0 };
-        let drawbacks = said.opening[sentence].leaning + 2.0 * said.housekeeping.strongest.value(sentence);
+        // "Let me start with the oven" says little beyond its lead-in.
+        let left = ENGLISH.leadin.at(&units.normals(sentence), 0).map_or(words, |hit| words - hit.len);
+        let lead_in = if left < WORDS_MIN { 1.0 } else { 0.0 };
+        let drawbacks = lead_in + said.opening[sentence].leaning + 2.0 * said.housekeeping.strongest.value(sentence);
         said.hook.sums.of(&(sentence..sentence + 1)).min(2.0) + question + size + first - drawbacks
     };
     early.reduce(|best, sentence| if worth(sentence) > worth(best) { sentence } else { best }).unwrap_or(run.start)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop anywhere, and figures are printed for people")]
 
 mod baselines;
+mod editor;
 mod made;
 mod metamorphic;
 mod oracle;
