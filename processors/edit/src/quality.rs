@@ -1,12 +1,10 @@
 //! Measures of a decision list: used by tests, and by checks of finished renditions.
 
-use crate::reframe::{Crop, Stretch, centre_at};
+use crate::reframe::{Crop, SHORTEST_SECONDS, Stretch, centre_at};
 use domain::artefact::{DecisionList, Layout, LayoutSegment, Rect};
 
 /// Camera movement slower than this, in pixels of the rendition a second, is not seen as movement.
 const STILL_PX_PER_SECOND: f64 = 8.0;
-/// Pieces that a shot is cut into are at least this long, in seconds.
-const SHORTEST_SECONDS: f64 = 1.2;
 
 /// How the camera of a rendition moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -32,7 +32,7 @@ impl Timeline {
     pub fn of(facts: &MediaFacts, video: &VideoFacts, span: Span) -> Result<Self, Refusal> {
         let outside = Refusal::SpanOutsideVideo { span, duration: facts.duration_us };
         let rate = rendition_rate(video);
-        let boundaries = if video.is_variable_rate || video.frame_rate.numerator == 0 { rate } else { video.frame_rate };
+        let boundaries = if video.is_variable_rate || !is_known(video.frame_rate) { rate } else { video.frame_rate };
         let inside = Span::new(span.start(), span.end().min(facts.duration_us)).map_err(|_| outside)?;
         let first = boundaries.nearest_frame(inside.start());
         let last = boundaries.nearest_frame(inside.end());
@@ -66,9 +66,13 @@ impl Timeline {
     }
 }
 
+fn is_known(rate: FrameRate) -> bool {
+    rate.numerator > 0 && rate.denominator > 0
+}
+
 fn rendition_rate(video: &VideoFacts) -> FrameRate {
     let mut rate = video.frame_rate;
-    if rate.numerator == 0 || rate.denominator == 0 {
+    if !is_known(rate) {
         return RATE_UNKNOWN;
     }
     if video.is_variable_rate {

@@ -5,6 +5,7 @@
 mod breaks;
 mod text;
 
+pub(crate) use text::needs_space;
 pub use text::{joined, width};
 
 use crate::Timeline;
@@ -95,7 +96,7 @@ pub fn arrange(words: &[Word], timeline: &Timeline, rules: &Rules) -> Vec<Cue> {
 fn place(words: &[Word], timeline: &Timeline) -> Vec<Placed> {
     let mut placed: Vec<Placed> = Vec::new();
     for word in words {
-        let middle = MediaTime((word.span.start().0 + word.span.end().0) / 2);
+        let middle = MediaTime(u64::midpoint(word.span.start().0, word.span.end().0));
         let text = word.text.split_whitespace().collect::<Vec<_>>().join(" ");
         if text.is_empty() || !timeline.range.contains(middle) {
             continue;
@@ -106,7 +107,8 @@ fn place(words: &[Word], timeline: &Timeline) -> Vec<Placed> {
             placed.push(Placed { text, start, end: timeline.frame_of(word.span.end()) });
         } else if let Some(last) = placed.last_mut() {
             // There is no frame left for a word of its own, and no word may go missing.
-            last.text = joined([last.text.as_str(), text.as_str()]);
+            last.text.push_str(if needs_space(&last.text, &text) { " " } else { "" });
+            last.text.push_str(&text);
         }
     }
     let nexts: Vec<u64> = placed.iter().skip(1).map(|word| word.start).chain([timeline.frames]).collect();

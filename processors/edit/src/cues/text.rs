@@ -35,7 +35,7 @@ pub(super) fn is_unspaced_word(word: &str) -> bool {
 }
 
 /// Tells whether a space stands between two words.
-pub(super) fn needs_space(before: &str, after: &str) -> bool {
+pub(crate) fn needs_space(before: &str, after: &str) -> bool {
     let unspaced = before.chars().next_back().is_some_and(is_unspaced) && after.chars().next().is_some_and(is_unspaced);
     !unspaced && !before.is_empty() && !after.is_empty()
 }

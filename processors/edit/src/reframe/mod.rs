@@ -13,6 +13,7 @@ mod speaker;
 mod tracks;
 mod trend;
 
+pub(crate) use arrange::SHORTEST_SECONDS;
 pub(crate) use crop::centre_at;
 pub use crop::{Axis, Crop};
 pub use shots::{Stretch, inside as stretches};

@@ -1,6 +1,6 @@
 //! Advanced SubStation Alpha with karaoke times and the look of the burnt-in captions.
 
-use crate::cues::joined;
+use crate::cues::{joined, needs_space};
 use crate::safe_area;
 use domain::MediaTime;
 use domain::artefact::{CaptionStyle, Captions, Cue, Picture};
@@ -108,8 +108,7 @@ fn karaoke(cue: &Cue) -> String {
         let mut before = "";
         for word in words {
             let end = ends.next().unwrap_or(at).max(at);
-            let gap = joined([before, word.text.as_str()]).len() > before.len() + word.text.len();
-            let space = if gap { " " } else { "" };
+            let space = if needs_space(before, &word.text) { " " } else { "" };
             write!(line, "{space}{{\\k{}}}{}", end - at, escaped(&word.text)).expect("writing to a string cannot fail");
             (at, before) = (end, &word.text);
         }

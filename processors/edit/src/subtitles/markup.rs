@@ -63,33 +63,37 @@ fn unescaped(text: &str) -> String {
 /// Returns a SubRip line without the tags that players know; other angle brackets and braces are text.
 pub(super) fn plain_srt(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
+    // A closing mark that is missing once is missing ever after: the line is read in one go, however many tags it opens.
+    let (mut has_brace, mut has_angle) = (true, true);
     let mut rest = line;
     while let Some(at) = rest.find(['<', '{']) {
         let (before, tag) = rest.split_at(at);
         plain.push_str(before);
-        let end = if tag.starts_with("{\\") {
-            tag.find('}')
-        } else if is_tag(tag) {
-            tag.find('>')
-        } else {
-            None
-        };
-        let length = match end {
-            Some(end) => end + 1,
-            None => {
-                plain.extend(tag.chars().next());
-                1
-            }
-        };
-        rest = tag.split_at(length).1;
+        let mut end = None;
+        if tag.starts_with("{\\") && has_brace {
+            end = tag.find('}');
+            has_brace = end.is_some();
+        } else if is_tag(tag) && has_angle {
+            end = tag.find('>');
+            has_angle = end.is_some();
+        }
+        if end.is_none() {
+            plain.extend(tag.chars().next());
+        }
+        rest = tag.split_at(end.unwrap_or(0) + 1).1;
     }
     plain.push_str(rest);
     plain
 }
 
+/// Longest name of a tag below.
+const TAG_NAME_MAX: usize = 4;
+
 fn is_tag(text: &str) -> bool {
-    let name: String = text.trim_start_matches('<').trim_start_matches('/').chars().take_while(char::is_ascii_alphabetic).collect();
-    text.starts_with('<') && ["b", "i", "u", "s", "font", "c", "v", "ruby", "rt"].contains(&name.to_ascii_lowercase().as_str())
+    let Some(name) = text.strip_prefix('<') else { return false };
+    let name = name.strip_prefix('/').unwrap_or(name);
+    let name: String = name.chars().take_while(char::is_ascii_alphabetic).take(TAG_NAME_MAX + 1).collect();
+    ["b", "i", "u", "s", "font", "c", "v", "ruby", "rt"].contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Returns what is spoken: without sounds in brackets, notes, and the marks of a new speaker.

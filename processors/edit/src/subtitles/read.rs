@@ -1,6 +1,7 @@
 //! From a subtitle file to a transcript.
 
 use super::{blocks, whisper};
+use crate::cues::{joined, needs_space};
 use domain::artefact::{Segment, Transcript, Word};
 use domain::{MediaTime, Span};
 use thiserror::Error;
@@ -182,6 +183,10 @@ fn apart(phrases: Vec<Phrase>) -> Vec<Phrase> {
             _ => apart.push(phrase),
         }
     }
+    for phrase in apart.iter_mut().filter(|phrase| !phrase.words.is_sorted_by_key(|word| word.start)) {
+        phrase.words.sort_by_key(|word| word.start);
+        phrase.text = joined(phrase.words.iter().map(|word| word.text.as_str()));
+    }
     apart
 }
 
@@ -192,15 +197,15 @@ fn is_together(before: &Phrase, phrase: &Phrase) -> bool {
     phrase.start == before.start || phrase.start == phrase.end || shared as f64 > TOGETHER * shorter as f64 || has_words_after
 }
 
+/// Takes time in proportion to what is added, as a hostile file may put every cue at the same time.
 fn join(before: &mut Phrase, phrase: Phrase) {
     before.end = before.end.max(phrase.end);
-    before.text = format!("{} {}", before.text.trim(), phrase.text.trim());
+    before.text.push(' ');
+    before.text.push_str(&phrase.text);
     if before.words.is_empty() || phrase.words.is_empty() {
         before.words.clear();
     } else {
         before.words.extend(phrase.words);
-        before.words.sort_by_key(|word| word.start);
-        before.text = crate::cues::joined(before.words.iter().map(|word| word.text.as_str()));
     }
 }
 
@@ -261,12 +266,8 @@ fn split(text: &str) -> Vec<String> {
     for word in text.split_whitespace() {
         let mut current = String::new();
         for character in word.chars() {
-            let begins = !current.is_empty() && character.is_alphanumeric() && crate::cues::width(&current) != 0;
-            let pair = current
-                .chars()
-                .next_back()
-                .map(|before| crate::cues::joined([before.to_string().as_str(), character.to_string().as_str()]));
-            if begins && pair.is_some_and(|pair| !pair.contains(' ')) {
+            let is_letter = character.is_alphanumeric();
+            if is_letter && !current.is_empty() && !needs_space(&current, character.encode_utf8(&mut [0; 4])) {
                 words.push(std::mem::take(&mut current));
             }
             current.push(character);

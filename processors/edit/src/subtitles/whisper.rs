@@ -1,7 +1,7 @@
 //! The JSON files of openai-whisper, faster-whisper, WhisperX, the transcription API and whisper.cpp.
 
 use super::read::{Fault, Parsed, Phrase, Timed, Unreadable};
-use crate::cues::joined;
+use crate::cues::{joined, needs_space};
 use serde::Deserialize;
 
 /// A sentence of a bare word list ends after a pause of this many microseconds.
@@ -110,7 +110,10 @@ fn timed(words: Vec<WordJson>, start: u64, end: u64) -> Vec<Timed> {
     if words.iter().all(|word| word.start.is_none()) {
         return Vec::new();
     }
-    let nexts: Vec<Option<u64>> = (1..=words.len()).map(|next| words[next..].iter().find_map(|word| word.start).map(micros)).collect();
+    let mut nexts = vec![None; words.len()];
+    for index in (1..words.len()).rev() {
+        nexts[index - 1] = words[index].start.map(micros).or(nexts[index]);
+    }
     let mut at = start;
     let mut timed = Vec::with_capacity(words.len());
     for (word, next) in words.into_iter().zip(nexts) {
@@ -170,7 +173,7 @@ fn cpp_words(tokens: &[CppToken]) -> Vec<Timed> {
         let probability = token.p.unwrap_or(1.0).clamp(0.0, 1.0);
         let is_mark = !text.chars().any(char::is_alphanumeric);
         match words.last_mut() {
-            Some((word, count)) if !token.text.starts_with(' ') && (is_mark || joined([word.text.as_str(), text]).contains(' ')) => {
+            Some((word, count)) if !token.text.starts_with(' ') && (is_mark || needs_space(&word.text, text)) => {
                 word.text.push_str(text);
                 word.end = word.end.max(end);
                 word.probability += probability;

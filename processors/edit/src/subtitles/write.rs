@@ -1,6 +1,6 @@
 //! SRT and WebVTT.
 
-use crate::cues::joined;
+use crate::cues::{joined, needs_space};
 use domain::MediaTime;
 use domain::artefact::Cue;
 use std::fmt::Write;
@@ -50,8 +50,7 @@ fn timed_lines(cue: &Cue) -> String {
         let mut line = String::new();
         let mut before = "";
         for word in words {
-            let gap = joined([before, word.text.as_str()]).len() > before.len() + word.text.len();
-            line.push_str(if gap { " " } else { "" });
+            line.push_str(if needs_space(before, &word.text) { " " } else { "" });
             let at = time(word.span.start(), '.');
             if at > latest && at < end {
                 write!(line, "<{at}>").expect("writing to a string cannot fail");

@@ -90,6 +90,29 @@ fn what_is_not_a_transcript_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_file_made_to_take_long_does_not() {
+    let start = std::time::Instant::now();
+    let together = "00:00:01,000 --> 00:00:02,000\nword\n".repeat(100_000);
+    assert_eq!(imported(&together).transcript.words().count(), 100_000);
+    for mark in ["<b ", "{\\", "<", "&", "<00:00:01.000", "[", "天", "\u{301}"] {
+        let line = format!("00:00:01.000 --> 00:00:02.000\n{}\n", mark.repeat(300_000));
+        for file in [line.clone(), format!("WEBVTT\n\n{line}")] {
+            drop(read(file.as_bytes(), "en", MINUTE));
+        }
+    }
+    let tokens = r#"{"text": "a", "offsets": {"from": 0, "to": 1}},"#.repeat(100_000);
+    let json = format!(
+        r#"{{"transcription": [{{"offsets": {{"from": 0, "to": 1}}, "text": "a", "tokens": [{}]}}]}}"#,
+        tokens.trim_end_matches(',')
+    );
+    imported(&json);
+    let words = r#"{"word": "a"},"#.repeat(100_000);
+    imported(&format!(r#"{{"segments": [], "words": [{words}{{"word": "b", "start": 1.0, "end": 2.0}}]}}"#));
+    // Each of these would take hours if any step looked at everything again for every cue, tag or token.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+#[test]
 fn utf_16_with_a_byte_order_mark_is_read() {
     let file = "1\n00:00:01,000 --> 00:00:02,000\nGrüße 👋\n";
     let little: Vec<u8> = [0xFEFF].into_iter().chain(file.encode_utf16()).flat_map(u16::to_le_bytes).collect();
