@@ -7,6 +7,8 @@ use super::trend::{self, Bounds, Knot};
 
 /// The camera stands still when the target moves less than this part of the crop (the rule of AutoFlip).
 const STILL_RANGE: f64 = 0.3;
+/// A path that moves less than this part of the crop, five pixels of 1080, is stood still: such a drift only looks unsteady.
+const DRIFT: f64 = 0.005;
 /// Knots of the path a second; between them it is straight.
 const KNOTS_PER_SECOND: f64 = 15.0;
 /// Room that is kept around a whole face where the crop has it.
@@ -26,7 +28,12 @@ pub(super) fn camera(tracks: &[&Track], first_frame: u64, frames: u64, scene: &S
         return vec![(0, place)];
     }
     let places = trend::solve(&knots, spacing as f64 / scene.timeline.rate.per_second());
+    let (left, right) =
+        places.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(left, right), place| (left.min(*place), right.max(*place)));
     let (lowest, highest) = scene.crop.bounds();
+    if right - left < DRIFT * scene.crop.extent {
+        return vec![(0, f64::midpoint(left, right).clamp(lowest, highest))];
+    }
     let mut path: Vec<(u64, f64)> = (0..count).zip(places).map(|(index, place)| (index * spacing, place.clamp(lowest, highest))).collect();
     end_at(&mut path, last);
     path

@@ -111,10 +111,12 @@ pub(super) fn follow(stretch: &Stretch, scene: &Scene<'_>) -> Vec<Track> {
     };
     let mut tracks: Vec<Track> = Vec::new();
     let mut samples = 0;
-    for sample in scene.faces {
+    let from = scene.faces.partition_point(|sample| timeline.frame_of(sample.at_us) < stretch.first_frame);
+    let to = scene.faces.partition_point(|sample| timeline.frame_of(sample.at_us) < stretch.end());
+    for sample in &scene.faces[from..to] {
         // A frame shows the original until the next one, so the sample belongs to the frame that is nearest to it.
         let frame = timeline.frame_of(sample.at_us);
-        if !timeline.range.contains(sample.at_us) || !(stretch.first_frame..stretch.end()).contains(&frame) {
+        if !timeline.range.contains(sample.at_us) {
             continue;
         }
         samples += 1;
