@@ -1,6 +1,7 @@
 //! The whole way from a transcript to chosen clips.
 
 use crate::boundaries::snap;
+use crate::echo::Echoes;
 use crate::features::{FEATURES, Run, Table};
 use crate::ranker::{Judgement, Ranker};
 use crate::select::{self, Judged, Passed};
@@ -36,7 +37,7 @@ pub fn detect(transcript: &Transcript, analysis: &Analysis, duration: MediaTime,
 
     let by_duration = || select::count_by_duration(talk_length(&talk));
     let count = wish.count.map_or_else(by_duration, |count| count.min(COUNT_LIMIT) as usize);
-    let choice = select::choose(&judged, count, wish.count.is_some());
+    let choice = select::choose(&judged, &Echoes::new(&talk.units), count, wish.count.is_some());
     removals.passed(&choice.passed, choice.chosen.len());
     let chosen = choice
         .chosen
@@ -174,6 +175,7 @@ fn judged(talk: &Talk, run: &Run, judgement: &Judgement, wish: &Wish, ranker: &i
         span: snap(&talk.units, run, &talk.cuts, wish.max),
         score: judgement.raw(ranker.bias()),
         topic: talk.topics.of_sentence[middle],
+        words: talk.units.sentences[run.start].words.start..talk.units.sentences[run.end - 1].words.end,
         text: talk.vocabulary.vector(run),
     }
 }

@@ -5,6 +5,7 @@
 //! explained ([`reasons`]). The same input gives the same bytes: no IO, no clock, no randomness, no hash map order.
 
 pub mod boundaries;
+pub mod echo;
 pub mod evaluate;
 pub mod features;
 mod lexicon;

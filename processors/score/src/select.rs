@@ -2,8 +2,10 @@
 //!
 //! Greedy maximal marginal relevance (Carbonell and Goldstein 1998): every pick weighs its score against its likeness to what was picked.
 
+use crate::echo::Echoes;
 use crate::text::Sparse;
 use domain::{MediaTime, Span};
+use std::ops::Range;
 
 /// The fewest clips that are shown when the material allows it: with fewer, people do not come back.
 pub const COUNT_MIN: usize = 4;
@@ -17,10 +19,8 @@ const LIKENESS_COST: f64 = 30.0;
 const IOU_MAX: f64 = 0.3;
 /// Spans whose words are more alike than this say the same thing twice.
 const SAME_TEXT: f64 = 0.8;
-/// So does a span with more than this part of its terms in the other: the teaser at the start of a talk.
-const SAME_TERMS: f64 = 0.75;
-/// Fewer terms than this may coincide by chance.
-const TERMS_MIN: usize = 8;
+/// So does a span with more than this part of its words, or of the other's, said word for word in the other.
+const SAME_WORDS: f64 = 0.5;
 /// More clips than this of one topic are chosen only if nothing else is left.
 const PER_TOPIC: usize = 2;
 /// Beyond the fewest, a clip must be better than the middle of the video.
@@ -35,6 +35,8 @@ pub struct Judged {
     pub score: f64,
     /// Its topic.
     pub topic: usize,
+    /// Which words of the talk it holds.
+    pub words: Range<usize>,
     pub(crate) text: Sparse,
 }
 
@@ -78,12 +80,18 @@ enum Pass {
 
 /// Chooses up to `count` spans; `is_exact` takes weak ones too, because somebody asked for that many.
 #[must_use]
-pub fn choose(spans: &[Judged], count: usize, is_exact: bool) -> Choice {
+pub fn choose(spans: &[Judged], echoes: &Echoes, count: usize, is_exact: bool) -> Choice {
     let mut order: Vec<usize> = (0..spans.len()).collect();
     order.sort_by(|&a, &b| spans[b].score.total_cmp(&spans[a].score).then(spans[a].span.cmp(&spans[b].span)));
     let floor = if is_exact { count } else { COUNT_MIN.min(count) };
-    let mut selection =
-        Selection { spans, by_end: by_end(spans), chosen: Vec::new(), likeness: vec![0.0; spans.len()], same: vec![false; spans.len()] };
+    let mut selection = Selection {
+        spans,
+        echoes,
+        by_end: by_end(spans),
+        chosen: Vec::new(),
+        likeness: vec![0.0; spans.len()],
+        same: vec![false; spans.len()],
+    };
     for pass in [Pass::Varied, Pass::Apart, Pass::Any] {
         // Overlapping choices are made only to reach the floor.
         let count = if pass == Pass::Any { floor } else { count };
@@ -107,6 +115,7 @@ fn by_end(spans: &[Judged]) -> Vec<usize> {
 
 struct Selection<'a> {
     spans: &'a [Judged],
+    echoes: &'a Echoes,
     by_end: Vec<usize>,
     chosen: Vec<usize>,
     /// Per span, its greatest likeness to any chosen one.
@@ -169,11 +178,12 @@ impl Selection<'_> {
 
     fn take(&mut self, taken: usize) {
         let chosen = &self.spans[taken];
+        let echoes = self.echoes.of(&chosen.words);
         for (at, span) in self.spans.iter().enumerate() {
             let text = span.text.dot(&chosen.text);
             self.likeness[at] = self.likeness[at].max(text.max(span.span.iou(chosen.span)));
-            let is_teaser = span.text.0.len().min(chosen.text.0.len()) >= TERMS_MIN && span.text.overlap(&chosen.text) > SAME_TERMS;
-            self.same[at] |= text > SAME_TEXT || is_teaser;
+            let shorter = span.words.len().min(chosen.words.len()).max(1);
+            self.same[at] |= text > SAME_TEXT || echoes.of(&span.words) > SAME_WORDS * shorter as f64;
         }
         self.chosen.push(taken);
     }
@@ -203,10 +213,11 @@ mod tests {
             span: Span::new(MediaTime::from_millis(start * 1_000), MediaTime::from_millis(end * 1_000)).unwrap(),
             score,
             topic,
+            words: 0..0,
             text: Sparse(vec![(word, 1.0)]),
         };
         let spans: Vec<Judged> = spans.iter().map(judged).collect();
-        let choice = choose(&spans, count, is_exact);
+        let choice = choose(&spans, &Echoes::default(), count, is_exact);
         assert_eq!(choice.chosen, expected);
         assert_eq!(choice.chosen.len() + choice.passed.len(), spans.len());
     }

@@ -1,7 +1,5 @@
 //! Words as text: normal forms, stems, joining and sparse vectors. Knows nothing of time.
 
-use std::collections::BTreeMap;
-
 /// Returns a word in lower case without the punctuation around it; apostrophes are made straight.
 pub(crate) fn normal(word: &str) -> String {
     let straight = word.replace(['’', '‘'], "'");
@@ -77,11 +75,17 @@ pub(crate) struct Sparse(pub(crate) Vec<(u32, f64)>);
 impl Sparse {
     /// Returns the vector of these weights, added up per term.
     pub(crate) fn of(weights: impl IntoIterator<Item = (u32, f64)>) -> Self {
-        let mut sums: BTreeMap<u32, f64> = BTreeMap::new();
-        for (term, weight) in weights {
-            *sums.entry(term).or_default() += weight;
-        }
-        Self(sums.into_iter().collect())
+        let mut weights: Vec<(u32, f64)> = weights.into_iter().collect();
+        // A stable sort: weights of one term are always added up in the order they came.
+        weights.sort_by_key(|(term, _)| *term);
+        weights.dedup_by(|next, sum| {
+            let is_same = next.0 == sum.0;
+            if is_same {
+                sum.1 += next.1;
+            }
+            is_same
+        });
+        Self(weights)
     }
 
     /// Returns the vector at length one; the empty vector stays empty.
@@ -95,22 +99,15 @@ impl Sparse {
 
     /// Returns the dot product; for unit vectors, the cosine.
     pub(crate) fn dot(&self, other: &Self) -> f64 {
-        self.shared(other).map(|(a, b)| a * b).sum()
-    }
-
-    /// Returns which part of the shorter vector's terms both have.
-    pub(crate) fn overlap(&self, other: &Self) -> f64 {
-        self.shared(other).count() as f64 / self.0.len().min(other.0.len()).max(1) as f64
-    }
-
-    /// Yields both weights of every shared term, in term order.
-    fn shared<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (f64, f64)> {
-        let mut rest = other.0.as_slice();
-        self.0.iter().filter_map(move |&(term, weight)| {
-            let skipped = rest.iter().take_while(|(other, _)| *other < term).count();
-            rest = &rest[skipped..];
-            rest.first().filter(|(other, _)| *other == term).map(|&(_, theirs)| (weight, theirs))
-        })
+        let mut rest = other.0.iter().peekable();
+        let mut sum = 0.0;
+        for (term, weight) in &self.0 {
+            while rest.next_if(|(other, _)| other < term).is_some() {}
+            if let Some((_, theirs)) = rest.next_if(|(other, _)| other == term) {
+                sum += weight * theirs;
+            }
+        }
+        sum
     }
 }
 
