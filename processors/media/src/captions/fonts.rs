@@ -69,7 +69,7 @@ fn unpacked() -> Result<Vec<PathBuf>> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
     use super::*;
-    use pango::prelude::FontMapExt;
+    use pango::prelude::*;
 
     #[test]
     fn the_bundle_is_all_that_captions_see() {

@@ -159,6 +159,6 @@ mod tests {
     #[test]
     fn half_covered_pixels_mix_with_what_is_below() {
         check((1.0, 1.0, 1.0, 0.5), [181, 128, 128]);
-        check((0.0, 0.0, 0.0, 0.0001), [126, 128, 128]);
+        check((0.0, 0.0, 0.0, 0.5), [71, 128, 128]);
     }
 }

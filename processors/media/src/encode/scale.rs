@@ -4,15 +4,13 @@
 //! Shrinking averages over what a sample covers, or fine patterns would shimmer.
 
 use super::frame::{Plane, PlaneMut};
-use anyhow::{Context, Result};
-use fast_image_resize as fir;
 
 /// Weights are in 1/128: products with a byte then fit 16 bits, which vector units take eight at a time.
 const WEIGHT_BITS: u32 = 7;
 const ONE: u16 = 1 << WEIGHT_BITS;
 
-/// Shrinking by more than this averages; up to here interpolation skips no sample.
-const SHRINK_MAX: f64 = 1.0;
+/// Weights of averaging add up to 256: a sum of weighted bytes then fits 16 bits.
+const WHOLE: f64 = 256.0;
 
 /// A box in luma samples of a picture; its edges may lie between samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,9 +24,9 @@ pub(crate) struct Crop {
 /// Scales crops; keeps its buffers from frame to frame.
 #[derive(Default)]
 pub(crate) struct Scaler {
-    shrink: fir::Resizer,
     columns: Vec<Tap>,
     rows: [Vec<u8>; 2],
+    averaged: Vec<u16>,
 }
 
 /// Where one output sample comes from: `index` and its follower, the follower with `weight`/128.
@@ -40,31 +38,35 @@ struct Tap {
 
 impl Scaler {
     /// Fills `target` with `crop` of `source`.
-    pub(crate) fn scale(&mut self, source: &[Plane<'_>; 3], crop: Crop, target: &mut [PlaneMut<'_>; 3]) -> Result<()> {
+    pub(crate) fn scale(&mut self, source: &[Plane<'_>; 3], crop: Crop, target: &mut [PlaneMut<'_>; 3]) {
         for (index, (from, to)) in source.iter().zip(target).enumerate() {
             let crop = if index == 0 { crop } else { chroma_crop(crop, to.width) };
-            if crop.width > to.width as f64 * SHRINK_MAX || crop.height > to.height as f64 * SHRINK_MAX {
-                self.shrink(from, crop, to)?;
+            if crop.width > to.width as f64 || crop.height > to.height as f64 {
+                self.average(from, crop, to);
             } else {
                 self.interpolate(from, crop, to);
             }
         }
-        Ok(())
     }
 
-    fn shrink(&mut self, from: &Plane<'_>, crop: Crop, to: &mut PlaneMut<'_>) -> Result<()> {
-        let (left, top) = (crop.left.max(0.0), crop.top.max(0.0));
-        let (width, height) = (crop.width.min(from.width as f64 - left), crop.height.min(from.height as f64 - top));
-        // Rows end in padding, which the crop leaves out.
-        let view = fir::images::ImageRef::new(from.stride as u32, from.height as u32, whole_rows(from)?, fir::PixelType::U8)?;
-        let options =
-            fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear)).crop(left, top, width, height);
-        let mut scaled = fir::images::Image::new(to.width as u32, to.height as u32, fir::PixelType::U8);
-        self.shrink.resize(&view, &mut scaled, &options).context("shrinking a picture")?;
-        for (y, row) in scaled.buffer().chunks_exact(to.width).enumerate() {
-            to.row(y).copy_from_slice(row);
+    /// Averages with a triangle as wide as two output samples: down first, where eight columns go at a time, then across.
+    fn average(&mut self, from: &Plane<'_>, crop: Crop, to: &mut PlaneMut<'_>) {
+        let columns = windows(crop.left, crop.width, to.width, from.width);
+        let rows = windows(crop.top, crop.height, to.height, from.height);
+        for (y, (first, weights)) in rows.iter().enumerate() {
+            self.averaged.clear();
+            self.averaged.resize(from.width, WHOLE as u16 / 2);
+            for (row, weight) in (*first..).zip(weights) {
+                for (sum, value) in self.averaged.iter_mut().zip(from.row(row)) {
+                    *sum = sum.saturating_add(u16::from(*value) * weight);
+                }
+            }
+            for (sample, (first, weights)) in to.row(y).iter_mut().zip(&columns) {
+                let sums = &self.averaged[*first..*first + weights.len()];
+                let sum: u32 = sums.iter().zip(weights).map(|(sum, weight)| u32::from(sum >> 8) * u32::from(*weight)).sum();
+                *sample = ((sum + 128) >> 8) as u8;
+            }
         }
-        Ok(())
     }
 
     fn interpolate(&mut self, from: &Plane<'_>, crop: Crop, to: &mut PlaneMut<'_>) {
@@ -126,13 +128,37 @@ fn mix(upper: &[u8], lower: &[u8], weight: u16, to: &mut [u8]) {
     }
 }
 
-fn whole_rows<'a>(plane: &Plane<'a>) -> Result<&'a [u8]> {
-    plane.data.get(..plane.stride * plane.height).context("a decoded plane is shorter than its rows")
+/// Returns, for each output sample, the first sample that it covers and the weights from there on, which add up to 256.
+fn windows(start: f64, size: f64, outputs: usize, length: usize) -> Vec<(usize, Vec<u16>)> {
+    let step = size / outputs as f64;
+    let radius = step.max(1.0);
+    let last = (length - 1) as f64;
+    (0..outputs)
+        .map(|output| {
+            let centre = (start + (output as f64 + 0.5) * step - 0.5).clamp(0.0, last);
+            let first = (centre - radius).ceil().max(0.0) as usize;
+            let end = (centre + radius).floor().min(last) as usize;
+            let parts: Vec<f64> = (first..=end).map(|at| (1.0 - (at as f64 - centre).abs() / radius).max(0.0)).collect();
+            let sum: f64 = parts.iter().sum();
+            // Rounding the running total, not each part, makes the weights add up.
+            let mut before = 0.0;
+            let mut given = 0;
+            let weights = parts
+                .iter()
+                .map(|part| {
+                    before += part / sum * WHOLE;
+                    let weight = before.round() as u16 - given;
+                    given += weight;
+                    weight
+                })
+                .collect();
+            (first, weights)
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
     use super::*;
     use crate::encode::frame::Planes;
 
@@ -155,7 +181,7 @@ mod tests {
         let source = picture(32, 16, |x, y| (x * 7 + y * 5) as u8);
         let mut target = Planes::new(32, 16);
         let crop = Crop { left: 0.0, top: 0.0, width: 32.0, height: 16.0 };
-        Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut()).unwrap();
+        Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut());
         assert_eq!(target.planes()[0].data, source.planes()[0].data);
         assert_eq!(target.planes()[1].data, source.planes()[1].data);
     }
@@ -166,7 +192,7 @@ mod tests {
         let mut target = Planes::new(32, 8);
         let luma = |left: f64, target: &mut Planes| {
             let crop = Crop { left, top: 0.0, width: 32.0, height: 8.0 };
-            Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut()).unwrap();
+            Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut());
             (target.planes()[0].row(3)[10], target.planes()[1].row(2)[5])
         };
         assert_eq!(luma(8.0, &mut target), (72, 72));
@@ -179,7 +205,26 @@ mod tests {
         let source = picture(64, 64, |x, _| if x % 2 == 0 { 40 } else { 200 });
         let mut target = Planes::new(16, 16);
         let crop = Crop { left: 0.0, top: 0.0, width: 64.0, height: 64.0 };
-        Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut()).unwrap();
-        assert!(target.planes()[0].row(8)[4..12].iter().all(|value| (115..=125).contains(value)), "{:?}", target.planes()[0].row(8));
+        Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut());
+        assert!(target.planes()[0].row(8)[4..12].iter().all(|value| (117..=123).contains(value)), "{:?}", target.planes()[0].row(8));
+    }
+
+    #[test]
+    fn weights_add_up_at_every_place_and_size() {
+        for (start, size, outputs, length) in [(0.0, 1920.0, 68, 1920), (3.3, 2000.0, 1080, 2160), (10.5, 1090.0, 1080, 1920)] {
+            for (first, weights) in windows(start, size, outputs, length) {
+                assert_eq!(weights.iter().sum::<u16>(), 256);
+                assert!(first + weights.len() <= length);
+            }
+        }
+    }
+
+    #[test]
+    fn white_stays_white_when_it_shrinks() {
+        let source = picture(640, 360, |_, _| 255);
+        let mut target = Planes::new(90, 50);
+        let crop = Crop { left: 0.3, top: 0.0, width: 639.5, height: 360.0 };
+        Scaler::default().scale(&source.planes(), crop, &mut target.planes_mut());
+        assert!(target.planes()[0].data.iter().all(|value| *value == 255));
     }
 }

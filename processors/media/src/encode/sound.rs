@@ -13,7 +13,7 @@ use std::path::Path;
 const LOSS_LU: f64 = 0.3;
 
 /// Largest gain that makes up for the limiter: beyond it, speech would sound crushed.
-const MAKE_UP_DB_MAX: f64 = 6.0;
+const MAKE_UP_DB_MAX: f64 = 8.0;
 
 /// Rounds of making up; each removes most of what the round before left.
 const MAKE_UP_ROUNDS: u32 = 4;
@@ -21,7 +21,7 @@ const MAKE_UP_ROUNDS: u32 = 4;
 /// How far AAC may push a true peak over the ceiling before the limiter is set lower.
 const OVERSHOOT_DB: f64 = 0.2;
 
-/// Rounds of encoding; each lowers the limiter by what the round before exceeded.
+/// Rounds of encoding; each corrects gain and limiter by what the round before missed.
 const ENCODE_ROUNDS: u32 = 4;
 
 /// Below this, in LUFS, there is nothing to hear and nothing to measure: the absolute gate of EBU R128.
@@ -36,17 +36,22 @@ pub(crate) struct Finished {
 /// Makes the sound that `chain` describes.
 pub(crate) fn make(source: &Path, list: &DecisionList, timeline: &Timeline, chain: &AudioChain) -> Result<Finished> {
     let original = read_pieces(source, list, timeline, chain.fade_ms)?;
-    let mut ceiling = chain.ceiling_dbtp;
+    let (mut make_up, mut ceiling) = (0.0, chain.ceiling_dbtp);
     let mut round = 1;
     loop {
-        let mastered = master(&original, chain, ceiling)?;
-        let encoded = aac::encode(&mastered, list.encoder.audio_bitrate_bps)?;
+        let mastered = master(&original, chain, make_up, ceiling)?;
+        let encoded = aac::encode(&mastered.sound, list.encoder.audio_bitrate_bps)?;
         let loudness = measure(&aac::decode(&encoded)?)?;
-        let excess = loudness.map_or(0.0, |loudness| loudness.true_peak_dbtp - chain.ceiling_dbtp);
-        if excess <= OVERSHOOT_DB || round == ENCODE_ROUNDS {
+        let Some(found) = loudness else { return Ok(Finished { encoded, loudness }) };
+        // Coding loses a little loudness, most of it in noise, and moves peaks.
+        let (excess, loss) = (found.true_peak_dbtp - chain.ceiling_dbtp, mastered.aim_lufs - found.integrated_lufs);
+        if (excess <= OVERSHOOT_DB && loss <= LOSS_LU) || round == ENCODE_ROUNDS {
             return Ok(Finished { encoded, loudness });
         }
-        ceiling -= excess;
+        if excess > OVERSHOOT_DB {
+            ceiling -= excess;
+        }
+        make_up = (mastered.make_up_db + loss.max(0.0)).min(MAKE_UP_DB_MAX);
         round += 1;
     }
 }
@@ -89,27 +94,35 @@ fn fade(sound: &mut [f32], fade_ms: u32) {
     }
 }
 
-/// Applies gain and limiter, and makes up for the loudness that the limiter took.
-fn master(original: &[f32], chain: &AudioChain, ceiling_dbtp: f64) -> Result<Vec<f32>> {
-    let mut mastered = amplified(original, chain.gain_db);
-    let Some(before) = measure(&mastered)? else { return Ok(mastered) };
-    let aim = before.integrated_lufs.min(chain.target_lufs);
-    let mut make_up = 0.0;
-    for _ in 0..MAKE_UP_ROUNDS {
-        limit(&mut mastered, ceiling_dbtp);
-        let Some(after) = measure(&mastered)? else { break };
-        let loss = aim - after.integrated_lufs;
-        if loss <= LOSS_LU || make_up >= MAKE_UP_DB_MAX {
-            break;
-        }
-        make_up = (make_up + loss).min(MAKE_UP_DB_MAX);
-        mastered = amplified(original, chain.gain_db + make_up);
-    }
-    limit(&mut mastered, ceiling_dbtp);
-    Ok(mastered)
+/// Sound after gain and limiter.
+struct Mastered {
+    sound: Vec<f32>,
+    /// The loudness that the gain alone would give, up to the target.
+    aim_lufs: f64,
+    /// What was added to the gain for what the limiter takes.
+    make_up_db: f64,
 }
 
-fn amplified(sound: &[f32], gain_db: f64) -> Vec<f32> {
+/// Applies gain and limiter, and makes up for the loudness that the limiter takes, from `make_up_db` on.
+fn master(original: &[f32], chain: &AudioChain, mut make_up_db: f64, ceiling_dbtp: f64) -> Result<Mastered> {
+    let Some(plain) = measure(original)? else {
+        return Ok(Mastered { sound: original.to_vec(), aim_lufs: chain.target_lufs, make_up_db });
+    };
+    let aim_lufs = (plain.integrated_lufs + chain.gain_db).min(chain.target_lufs);
+    for _ in 0..MAKE_UP_ROUNDS {
+        let sound = limited(original, chain.gain_db + make_up_db, ceiling_dbtp);
+        let loss = measure(&sound)?.map_or(0.0, |after| aim_lufs - after.integrated_lufs);
+        if loss <= LOSS_LU || make_up_db >= MAKE_UP_DB_MAX {
+            return Ok(Mastered { sound, aim_lufs, make_up_db });
+        }
+        make_up_db = (make_up_db + loss).min(MAKE_UP_DB_MAX);
+    }
+    Ok(Mastered { sound: limited(original, chain.gain_db + make_up_db, ceiling_dbtp), aim_lufs, make_up_db })
+}
+
+fn limited(sound: &[f32], gain_db: f64, ceiling_dbtp: f64) -> Vec<f32> {
     let gain = 10_f64.powf(gain_db / 20.0) as f32;
-    sound.iter().map(|sample| sample * gain).collect()
+    let mut sound: Vec<f32> = sound.iter().map(|sample| sample * gain).collect();
+    limit(&mut sound, ceiling_dbtp);
+    sound
 }

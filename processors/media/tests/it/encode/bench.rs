@@ -35,10 +35,11 @@ impl Bench {
 
     /// 640×360 whose nine bands are the bits of the frame's number, least at the top, with B-frames; a warble for sound.
     pub(crate) fn counter(&self, rate: &str, seconds: f64, extra: &str) -> PathBuf {
-        let bits = format!("color=black:size=16x9:rate={rate},format=yuv420p,geq=lum='16+219*mod(floor(N/pow(2,Y)),2)':cb=128:cr=128");
+        let bits =
+            format!("color=black:size=16x360:rate={rate},format=yuv420p,geq=lum='16+219*mod(floor(N/pow(2,floor(Y/40))),2)':cb=128:cr=128");
         self.ffmpeg(
             &format!(
-                "-f lavfi -i {bits} -f lavfi -i {WARBLE} -t {seconds} -vf {extra}scale=640:360:flags=neighbor -vsync vfr \
+                "-f lavfi -i {bits} -f lavfi -i {WARBLE} -t {seconds} -vf {extra}scale=640:360,setsar=1 -vsync vfr \
                  -c:v libx264 -preset veryfast -bf 3 -g 90 -crf 12 -pix_fmt yuv420p -c:a aac -b:a 160k"
             ),
             "counter.mp4",
@@ -106,6 +107,9 @@ pub(crate) fn facts(rotation_degrees: u16) -> MediaFacts {
     }
 }
 
+/// Says that a source has the colours of HD; small pictures that do not say so are taken for SD.
+pub(crate) const HD: &str = "-pix_fmt yuv420p -colorspace bt709 -color_range tv -color_primaries bt709 -color_trc bt709";
+
 /// Returns what ffmpeg writes to its standard output.
 pub(crate) fn decoded(before: &str, file: &Path, after: &str) -> Vec<u8> {
     let out = Command::new("ffmpeg")
@@ -123,8 +127,10 @@ pub(crate) fn decoded(before: &str, file: &Path, after: &str) -> Vec<u8> {
 
 /// Returns the numbers that the frames of a counter carry.
 pub(crate) fn counted(file: &Path) -> Vec<u64> {
-    let bands = decoded("", file, "-vf scale=1:9:flags=area -f rawvideo -pix_fmt gray");
-    bands.chunks_exact(9).map(|bands| bands.iter().enumerate().map(|(bit, luma)| u64::from(*luma > 126) << bit).sum()).collect()
+    const ROWS: usize = 640;
+    let columns = decoded("", file, "-vf format=gray,crop=1:640:180:0 -f rawvideo -pix_fmt gray");
+    let is_lit = |column: &[u8], bit: usize| column[(2 * bit + 1) * ROWS / 18] > 126;
+    columns.chunks_exact(ROWS).map(|column| (0..9).map(|bit| u64::from(is_lit(column, bit)) << bit).sum()).collect()
 }
 
 /// Returns both channels' mean at 48 kHz.

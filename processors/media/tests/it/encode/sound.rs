@@ -36,7 +36,7 @@ fn sound_and_picture_start_together() {
 fn loudness_is_what_was_aimed_at_and_no_peak_passes_the_ceiling() {
     let bench = Bench::new();
     // Quiet speech-like noise with loud clicks: a plain gain would clip.
-    let noise = "aevalsrc='0.05*(random(0)-0.5)*(1+sin(2*PI*3*t))+0.8*lt(mod(t,0.9),0.001)*sin(2*PI*3000*t)':s=48000:c=stereo";
+    let noise = "aevalsrc='0.1*(random(0)-0.5)*(1+sin(2*PI*3*t))+0.5*lt(mod(t,0.9),0.001)*sin(2*PI*3000*t)':s=48000:c=stereo";
     let source = bench.ffmpeg(
         &format!("-f lavfi -i color=gray:size=640x360:rate=30 -f lavfi -i {noise} -t 6 -c:v libx264 -preset veryfast -pix_fmt yuv420p -c:a flac -strict -2"),
         "in.mp4",
