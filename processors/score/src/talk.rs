@@ -213,7 +213,7 @@ fn opening(units: &Units, sentence: usize) -> Opening {
         hook_words: strongest.map_or((first.words.start, first.words.start), |hit| (at(hit), at(hit) + hit.len - 1)),
         number: digits.into_iter().chain(number).min().map(|place| first.words.start + place),
         address: ENGLISH.address.hits(&words).first().map(|hit| first.words.start + hit.at),
-        leaning: leaning(&words),
+        leaning: leaning(&words[..words.len().min(first.words.len())]),
     }
 }
 

@@ -45,7 +45,9 @@ fn hook_sentence(talk: &Talk, run: &Run) -> usize {
         // "Let me start with the oven" says little beyond its lead-in.
         let left = ENGLISH.leadin.at(&units.normals(sentence), 0).map_or(words, |hit| words - hit.len);
         let lead_in = if left < WORDS_MIN { 1.0 } else { 0.0 };
-        let drawbacks = lead_in + said.opening[sentence].leaning + 2.0 * said.housekeeping.strongest.value(sentence);
+        // "Do you know why?" could stand over anything.
+        let nameless = if talk.vocabulary.names_nothing(sentence) { 2.0 } else { 0.0 };
+        let drawbacks = lead_in + nameless + said.opening[sentence].leaning + 2.0 * said.housekeeping.strongest.value(sentence);
         said.hook.sums.of(&(sentence..sentence + 1)).min(2.0) + question + size + first - drawbacks
     };
     early.reduce(|best, sentence| if worth(sentence) > worth(best) { sentence } else { best }).unwrap_or(run.start)

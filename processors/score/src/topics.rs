@@ -92,6 +92,12 @@ impl Vocabulary {
         Self { forms, rarity, aptness, counts }
     }
 
+    /// Tells whether a sentence has no term at all.
+    #[must_use]
+    pub fn names_nothing(&self, sentence: usize) -> bool {
+        self.counts[sentence].0.is_empty()
+    }
+
     /// Returns a run of sentences as a tf-idf vector of length one.
     #[must_use]
     pub(crate) fn vector(&self, sentences: &Range<usize>) -> Sparse {
