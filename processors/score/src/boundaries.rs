@@ -5,11 +5,11 @@ use domain::{MediaTime, Span};
 use std::ops::Range;
 
 /// The most breath before the first word.
-const LEAD_MAX: MediaTime = MediaTime::from_millis(350);
+pub const LEAD_MAX: MediaTime = MediaTime::from_millis(350);
 /// The breath after the last word that is always wanted where there is room.
 const TAIL: MediaTime = MediaTime::from_millis(450);
 /// The breath after the last word where half the gap allows it: a thought may ring out.
-const TAIL_MAX: MediaTime = MediaTime::from_millis(700);
+pub const TAIL_MAX: MediaTime = MediaTime::from_millis(700);
 /// A cut of the picture this near to a boundary is better than the boundary.
 const SHOT_REACH: MediaTime = MediaTime::from_millis(250);
 

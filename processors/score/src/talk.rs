@@ -224,7 +224,7 @@ fn leaning(words: &[&str]) -> f64 {
     const PRONOUNS: [&str; 12] = ["it", "he", "she", "they", "them", "him", "her", "his", "their", "it's", "they're", "it'll"];
     let is_name = |word: &&str| word.chars().count() > 2 && !ENGLISH.stop.has(word) && !ENGLISH.number.has(word);
     let named = words.iter().filter(|word| is_name(word)).count();
-    let first_name = words.iter().position(|word| is_name(word));
+    let first_name = words.iter().position(is_name);
     let pronoun = words.iter().position(|word| PRONOUNS.contains(word));
     let first_words = ENGLISH.opener.at(words, 0).map_or(0.0, |hit| hit.weight);
     // "I gave him a loaf" and "In three weeks it was gone" speak of somebody and something that came before.

@@ -14,7 +14,7 @@ use std::ops::Range;
 /// Sentences on each side of a gap, per scale: a point, a passage, a chapter.
 const SCALES: [usize; 3] = [5, 11, 37];
 /// How many sentences apart two may be and still be compared: a clip of 90 s holds about 45, the largest scale spans 74.
-pub(crate) const REACH: usize = 160;
+pub const REACH: usize = 160;
 /// A topic has at least this many sentences.
 const SENTENCES_MIN: usize = 4;
 /// A topic lasts at least this long.
