@@ -79,7 +79,22 @@ impl SqliteLog {
     /// When the file cannot be opened, is not a log, or was written by a newer version.
     pub fn open(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let path = path.into();
-        let mut connection = connect(&path)?;
+        let connection = connect(&path)?;
+        Self::start(path, connection)
+    }
+
+    /// Opens the log like [`Self::open`], but lets its file grow to `pages_max` pages of 4 KiB only; beyond that it is as with a full disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_pages_max(path: impl Into<PathBuf>, pages_max: u32) -> anyhow::Result<Self> {
+        let path = path.into();
+        let connection = connect(&path)?;
+        connection.pragma_update(None, "max_page_count", pages_max)?;
+        Self::start(path, connection)
+    }
+
+    fn start(path: PathBuf, mut connection: Connection) -> anyhow::Result<Self> {
         migrate(&mut connection).with_context(|| format!("opening the log {}", path.display()))?;
         let writer = writer::Writer::new(connection)?;
         let (queue, requests) = flume::bounded(QUEUE_COMMITS_MAX);

@@ -21,6 +21,9 @@ const HEADS_MAX: usize = 100_000;
 /// How many prepared statements a connection keeps: more than there are statements in this adapter.
 const STATEMENTS_MAX: usize = 32;
 
+/// No data version: the next batch reads everything anew.
+const UNKNOWN: i64 = -1;
+
 pub(super) struct Writer {
     connection: Connection,
     state: State,
@@ -59,9 +62,10 @@ impl Writer {
         while let Ok(first) = requests.recv() {
             let batch = collect(first, requests);
             metrics::histogram!("clipflow_log_batch_commits").record(batch.len() as f64);
+            let committed_head = self.state.next_position;
             let answers = match self.commit(&batch) {
                 Ok(answers) => answers,
-                Err(error) => self.recover(&error, batch.len()),
+                Err(error) => self.recover(&error, committed_head, batch.len()),
             };
             head.send_if_modified(|head| std::mem::replace(head, self.state.next_position) != self.state.next_position);
             for (request, answer) in batch.into_iter().zip(answers) {
@@ -83,12 +87,10 @@ impl Writer {
     }
 
     /// Forgets what the failed transaction made us believe, and answers everybody who waited for it.
-    fn recover(&mut self, error: &rusqlite::Error, waiting: usize) -> Vec<Answer> {
+    fn recover(&mut self, error: &rusqlite::Error, committed_head: u64, waiting: usize) -> Vec<Answer> {
         tracing::error!(error = %error, waiting, "the log could not write");
-        self.state.heads.clear();
-        if let Ok(next_position) = head(&self.connection) {
-            self.state.next_position = next_position;
-        }
+        self.state.next_position = committed_head;
+        self.state.data_version = UNKNOWN;
         let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         let answer = || {
             if is_full { AppendError::Full } else { AppendError::Unknown(anyhow::anyhow!("SQLite: {error}")) }
