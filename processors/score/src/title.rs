@@ -29,10 +29,12 @@ pub(crate) fn title(talk: &Talk, run: &Run) -> String {
 /// The sentence that makes the best title: the opening, unless it says little or a stronger hook comes soon.
 fn hook_sentence(talk: &Talk, run: &Run) -> usize {
     let units = &talk.units;
-    let Some(said) = &talk.said else {
-        return run.clone().find(|&sentence| units.sentences[sentence].words.len() >= WORDS_MIN).unwrap_or(run.start);
-    };
     let early = run.start..run.start + run.len().div_ceil(2);
+    let Some(said) = &talk.said else {
+        let is_sized = |sentence: &usize| units.sentences[*sentence].words.len() >= WORDS_MIN;
+        let question = early.clone().find(|sentence| talk.asks(*sentence) && is_sized(sentence));
+        return question.or_else(|| run.clone().find(is_sized)).unwrap_or(run.start);
+    };
     let worth = |sentence: usize| {
         let words = units.sentences[sentence].words.len();
         let size = match words {

@@ -145,14 +145,24 @@ fn bare(word: &str) -> &str {
 fn aptness(form: &str, is_english: bool) -> f64 {
     const NAME: f64 = 1.4;
     const VERB_OR_ADVERB: f64 = 0.6;
+    /// Where no word lists are known, short words are mostly the language's small change.
+    const SHORT: f64 = 0.2;
+    const SHORT_CHARS: usize = 4;
+    /// Where no word lists are known, a capital is the only sign of a noun.
+    const UNKNOWN: f64 = 0.7;
+    let is_cased = form.chars().any(|c| c.is_lowercase() || c.is_uppercase());
     if form.starts_with(|c: char| c.is_ascii_digit()) || is_english && ENGLISH.number.has(&form.to_lowercase()) {
         0.0
-    } else if is_english && form.starts_with(char::is_uppercase) {
+    } else if !is_english && is_cased && form.chars().count() <= SHORT_CHARS {
+        SHORT
+    } else if form.starts_with(char::is_uppercase) {
         NAME
     } else if is_english && ["ed", "ly", "ing"].iter().any(|ending| form.ends_with(ending)) {
         VERB_OR_ADVERB
-    } else {
+    } else if is_english {
         1.0
+    } else {
+        UNKNOWN
     }
 }
 
