@@ -234,9 +234,29 @@ fn lay_out(context: &pango::Context, texts: &[String], em: f64, weight: pango::W
         layout.set_font_description(Some(&font));
         layout.set_single_paragraph_mode(true);
         layout.set_text(text);
+        layout.set_attributes(Some(&smaller_emoji(text)));
         layout
     };
     texts.iter().map(layout).collect()
+}
+
+/// Size of emoji beside letters: at full size they reach into the line above.
+const EMOJI_SCALE: f64 = 0.75;
+
+fn smaller_emoji(text: &str) -> pango::AttrList {
+    let attributes = pango::AttrList::new();
+    for (index, character) in text.char_indices().filter(|(_, character)| is_emoji(*character)) {
+        let mut scale = pango::AttrFloat::new_scale(EMOJI_SCALE);
+        scale.set_start_index(index as u32);
+        scale.set_end_index((index + character.len_utf8()) as u32);
+        attributes.insert(scale);
+    }
+    attributes
+}
+
+/// Tells whether a character is drawn as a picture, or joins two that are.
+fn is_emoji(character: char) -> bool {
+    matches!(u32::from(character), 0x200D | 0x231A | 0x231B | 0x23E9..=0x23F3 | 0x2600..=0x27BF | 0x2B50 | 0x2B55 | 0xFE0F | 0x1F000..=0x1FAFF)
 }
 
 /// Returns where the bytes `start..end` of a line are drawn: from, to. Text from right to left has its end on the left.

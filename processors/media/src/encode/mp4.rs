@@ -323,3 +323,77 @@ fn atom(name: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     [&(body.len() as u32 + 8).to_be_bytes()[..], name, &body].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+    use super::*;
+
+    #[test]
+    fn boxes_say_their_length_and_name() {
+        assert_eq!(full(b"stts", 0, &[1, 90, 512]), b"\0\0\0\x18stts\0\0\0\0\0\0\0\x01\0\0\0\x5a\0\0\x02\0");
+        assert_eq!(full_flags(b"url ", 1, &[]), b"\0\0\0\x0curl \0\0\0\x01");
+        assert_eq!(
+            sample_to_chunk(&[(0, 15), (9, 15), (18, 4)])[12..],
+            [0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 15, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1]
+        );
+        assert_eq!(chunk_offsets(&[(0x1_0000_0002, 1)])[12..], [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2]);
+    }
+
+    #[test]
+    fn the_stream_descriptor_holds_the_decoder_configuration() {
+        let sound =
+            Sound { sample_rate: 48_000, channels: 2, configuration: &[0x11, 0x90], bitrate_bps: 160_000, packets: &[], samples: 0 };
+        let expected = [
+            0, 0, 0, 39, b'e', b's', b'd', b's', 0, 0, 0, 0, 3, 25, 0, 2, 0, 4, 17, 0x40, 0x15, 0, 0, 0, 0, 2, 0x71, 0, 0, 2, 0x71, 0, 5,
+            2, 0x11, 0x90, 6, 1, 2,
+        ];
+        let written = elementary_stream(&sound);
+        assert_eq!(written[12..], expected[12..]);
+        assert_eq!(written.len(), expected.len());
+    }
+
+    /// Three frames in the order I P B, shown I B P, and two packets of which the last plays by half.
+    #[test]
+    fn a_small_file_is_written_to_the_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let (video, out) = (folder.path().join("video"), folder.path().join("out.mp4"));
+        std::fs::write(&video, b"IIIPPB").unwrap();
+        let frame = |bytes, shown, is_key| EncodedFrame { bytes, shown, is_key };
+        let picture = Picture {
+            width: 360,
+            height: 640,
+            rate: FrameRate { numerator: 30, denominator: 1 },
+            configuration: &[1, 100, 0, 31],
+            frames: &[frame(3, 0, true), frame(2, 2, false), frame(1, 1, false)],
+            bytes: &video,
+        };
+        let packets = [vec![0xaa, 0xbb], vec![0xcc]];
+        let sound = Sound {
+            sample_rate: 48_000,
+            channels: 2,
+            configuration: &[0x11, 0x90],
+            bitrate_bps: 160_000,
+            packets: &packets,
+            samples: 1_536,
+        };
+        write(&out, &picture, Some(&sound)).unwrap();
+        let bytes = std::fs::read(&out).unwrap();
+        let within = |name: &[u8], body: &[u8]| {
+            let at = bytes.windows(4).position(|window| window == name).unwrap() + 4;
+            assert_eq!(&bytes[at..at + body.len()], body, "{}", String::from_utf8_lossy(name));
+        };
+        assert_eq!(&bytes[..32], b"\0\0\0\x20ftypisom\0\0\x02\0isomiso4avc1mp41");
+        // Offsets of 0, +1 and -1 frames of 512 ticks.
+        within(b"ctts", &[1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 0, 1, 0xff, 0xff, 0xfe, 0]);
+        within(b"stss", &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
+        within(b"mdat", b"\0\0\0\0\0\0\0\x19IIIPPB\xaa\xbb\xcc");
+        let sound_times: Vec<u8> = [0, 2, 1, 1_024, 1, 512_u32].iter().flat_map(|value| value.to_be_bytes()).collect();
+        let at = bytes.windows(4).rposition(|window| window == b"stts").unwrap() + 4;
+        assert_eq!(&bytes[at..at + sound_times.len()], sound_times);
+        let at = bytes.windows(4).position(|window| window == b"co64").unwrap() + 12;
+        let first = u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+        assert_eq!(&bytes[first..first + 3], b"III", "offsets point at samples");
+        assert!(!bytes.windows(4).any(|window| window == b"elst"));
+    }
+}

@@ -60,7 +60,7 @@ fn measured_by_ffmpeg(file: &std::path::Path) -> (f64, f64) {
     let out = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostats", "-i"])
         .arg(file)
-        .args(["-map", "0:a", "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"])
+        .args(["-map", "0:a", "-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"])
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
