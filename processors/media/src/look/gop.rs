@@ -19,6 +19,9 @@ const SPIKE_TIMES: f64 = 4.0;
 /// … and at least this part of the smaller key frame next to it may be the first after a cut.
 const SPIKE_KEY_PART: f64 = 0.15;
 
+/// Units that may be decoded after a frame and still be shown before it (B-frames), with room to spare.
+const REORDERED_UNITS: usize = 8;
+
 /// Usual is the upper quartile of this many units before and after: B-frames are small, P-frames are not.
 const USUAL_UNITS: usize = 24;
 
@@ -41,8 +44,17 @@ pub(super) struct Group {
     pub end: MediaTime,
     /// Whether its first unit is off the regular beat, as on a cut.
     pub is_off_beat: bool,
-    /// Whether some unit inside is as large as after a cut.
-    pub has_spike: bool,
+    /// The last unit inside that is as large as after a cut.
+    pub spike: Option<Spike>,
+}
+
+/// A unit that is far larger than its neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spike {
+    /// When it is shown.
+    pub at: MediaTime,
+    /// How many units of the group must be decoded to see it and everything before it.
+    pub units: usize,
 }
 
 impl Doorkeeper {
@@ -71,7 +83,7 @@ impl Doorkeeper {
             start: notes.units[from].at,
             end: notes.units.get(to).map_or(end, |unit| unit.at),
             is_off_beat: index > 0 && !is_regular(lengths[index - 1], &lengths),
-            has_spike: has_spike(&notes.units, from, to),
+            spike: last_spike(&notes.units, from, to),
         });
         groups.collect()
     }
@@ -83,12 +95,13 @@ fn is_regular(length: usize, lengths: &[usize]) -> bool {
     length >= longest || same as f64 >= REGULAR_PART * lengths.len() as f64
 }
 
-fn has_spike(units: &[Unit], from: usize, to: usize) -> bool {
+fn last_spike(units: &[Unit], from: usize, to: usize) -> Option<Spike> {
     let key = units.get(to).map_or(units[from].bytes, |next| next.bytes.min(units[from].bytes));
-    (from + 1..to).any(|index| {
+    let index = (from + 1..to).rev().find(|&index| {
         let bytes = f64::from(units[index].bytes);
         bytes >= SPIKE_KEY_PART * f64::from(key) && bytes >= SPIKE_TIMES * usual_bytes(units, index, from + 1, to)
-    })
+    })?;
+    Some(Spike { at: units[index].at, units: index - from + 1 + REORDERED_UNITS })
 }
 
 /// Returns the upper quartile of the sizes around unit `index`, without itself, inside its group.
@@ -129,8 +142,8 @@ mod tests {
         let with_cut = group(50).enumerate().map(|(index, unit)| if index == 20 { (30_000, false) } else { unit });
         let (_, groups) = groups(group(50).chain(with_cut).chain(group(50)));
         assert_eq!(
-            groups.iter().map(|group| (group.is_off_beat, group.has_spike)).collect::<Vec<_>>(),
-            [(false, false), (false, true), (false, false)]
+            groups.iter().map(|group| (group.is_off_beat, group.spike.map(|spike| spike.units))).collect::<Vec<_>>(),
+            [(false, None), (false, Some(21 + REORDERED_UNITS)), (false, None)]
         );
     }
 

@@ -8,8 +8,8 @@ use domain::artefact::KeyFrame;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-/// Face detection takes a tenth of a processor second per frame: twelve a minute cost 2 % of the video's length …
-const SPACING: MediaTime = MediaTime::from_millis(5_000);
+/// Face detection takes a tenth of a processor second per frame: ten a minute cost 2 % of the video's length …
+const SPACING: MediaTime = MediaTime::from_millis(6_000);
 
 /// … and where the picture changes, up to this many are taken at once, at the cost of later ones.
 const BURST: u64 = 4;

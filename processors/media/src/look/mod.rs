@@ -13,8 +13,8 @@ mod small;
 
 pub use faces_in::faces_in;
 
-use crate::decode::{DecodeError, Frames, Pick};
-use cuts::{CUT_CONTENT, LONG_GROUP, Verdict};
+use crate::decode::{DecodeError, Frames, Pick, Unit};
+use cuts::{LONG_GROUP, Plan, is_cut};
 use domain::MediaTime;
 use domain::artefact::{KeyFrame, MediaFacts, Shot};
 use gop::{Doorkeeper, Group};
@@ -22,15 +22,14 @@ use key_frames::Gallery;
 use serde::{Deserialize, Serialize};
 use small::{Shrinker, Tiny};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     /// Shots in order; together they cover the video.
     pub shots: Vec<Shot>,
-    /// Some decoded frames in order of time: at most 12 a minute, sooner where the picture changed.
+    /// Some decoded frames in order of time: at most ten a minute, sooner where the picture changed.
     pub key_frames: Vec<KeyFrame>,
 }
 
@@ -46,20 +45,26 @@ pub fn look(path: &Path, facts: &MediaFacts, progress: &mut dyn FnMut(f32)) -> R
     let duration = facts.duration_us;
     let part = |at: MediaTime| (at.seconds() / duration.seconds().max(1e-6)).min(1.0) as f32;
     Gallery::show(rotation, |gallery| {
-        let (groups, verdicts) = first_pass(path, gallery, &mut |at| progress(FIRST_PASS * part(at)))?;
-        let ends = verdicts.iter().zip(groups.iter().skip(1)).filter(|(verdict, _)| **verdict == Verdict::CutAtEnd);
-        let mut cuts: Vec<MediaTime> = ends.map(|(_, next)| next.start).collect();
-        if verdicts.contains(&Verdict::Decode) {
-            let inside = second_pass(path, &groups, &verdicts, gallery, &mut |at| progress(FIRST_PASS + (1.0 - FIRST_PASS) * part(at)))?;
+        let (groups, plans) = first_pass(path, gallery, &mut |at| progress(FIRST_PASS * part(at)))?;
+        let sure = plans.iter().zip(groups.iter().skip(1)).filter(|(plan, _)| plan.is_cut_at_end);
+        let mut cuts: Vec<MediaTime> = sure.map(|(_, next)| next.start).collect();
+        if plans.iter().any(|plan| plan.units > 0) {
+            let inside = second_pass(path, &groups, &plans, gallery, &mut |at| progress(FIRST_PASS + (1.0 - FIRST_PASS) * part(at)))?;
             cuts.extend(inside);
         }
+        tracing::debug!(
+            groups = groups.len(),
+            unclear = plans.iter().filter(|plan| plan.units > 0).count(),
+            cuts = cuts.len(),
+            "found shots"
+        );
         Ok(cuts::shots(cuts, duration))
     })
     .map(|(shots, key_frames)| Seen { shots, key_frames })
 }
 
 /// Decodes key frames only.
-fn first_pass(path: &Path, gallery: &mut Gallery, progress: &mut dyn FnMut(MediaTime)) -> Result<(Vec<Group>, Vec<Verdict>), DecodeError> {
+fn first_pass(path: &Path, gallery: &mut Gallery, progress: &mut dyn FnMut(MediaTime)) -> Result<(Vec<Group>, Vec<Plan>), DecodeError> {
     let door = Arc::new(Doorkeeper::default());
     let keeper = Arc::clone(&door);
     let mut frames = Frames::open(path, None, Pick::Units(Arc::new(move |unit| keeper.admit(unit))))?;
@@ -72,18 +77,17 @@ fn first_pass(path: &Path, gallery: &mut Gallery, progress: &mut dyn FnMut(Media
         progress(frame.at);
     }
     let groups = door.groups();
-    let verdicts = (0..groups.len()).map(|index| {
+    let plans = (0..groups.len()).map(|index| {
         let here = picture_at(&keys, &groups[index]);
         let next = groups.get(index + 1).and_then(|group| picture_at(&keys, group).map(|tiny| (group, tiny)));
         match (here, next) {
+            (Some(here), next) if next.is_some() || index + 1 == groups.len() => cuts::plan(&groups[index], here, next),
             // A key frame that did not decode says nothing about its group.
-            (None, _) => Verdict::Decode,
-            (Some(_), None) if index + 1 < groups.len() => Verdict::Decode,
-            (Some(here), next) => cuts::judge(&groups[index], here, next),
+            _ => Plan::ALL,
         }
     });
-    let verdicts = verdicts.collect();
-    Ok((groups, verdicts))
+    let plans = plans.collect();
+    Ok((groups, plans))
 }
 
 fn picture_at<'a>(keys: &'a [(MediaTime, Tiny)], group: &Group) -> Option<&'a Tiny> {
@@ -91,30 +95,29 @@ fn picture_at<'a>(keys: &'a [(MediaTime, Tiny)], group: &Group) -> Option<&'a Ti
     Some(&keys[index].1)
 }
 
-/// Decodes the groups that are unclear, each with the key frame after it, and returns the cuts inside.
+/// Decodes what the plans say, and returns the cuts inside.
 fn second_pass(
     path: &Path,
     groups: &[Group],
-    verdicts: &[Verdict],
+    plans: &[Plan],
     gallery: &mut Gallery,
     progress: &mut dyn FnMut(MediaTime),
 ) -> Result<Vec<MediaTime>, DecodeError> {
-    let wanted: Arc<Vec<bool>> = Arc::new(verdicts.iter().map(|verdict| *verdict == Verdict::Decode).collect());
-    let mut frames = Frames::open(path, None, Pick::Units(in_groups(groups, Arc::clone(&wanted))))?;
+    let mut frames = Frames::open(path, None, Pick::Units(planned(groups, plans.to_vec())))?;
     let mut shrinker = Shrinker::default();
     let mut cuts = Vec::new();
     let mut before: Option<(usize, Tiny)> = None;
     while let Some(frame) = frames.next_frame()? {
         let index = groups.partition_point(|group| group.start <= frame.at).saturating_sub(1);
         let is_first = groups[index].start == frame.at;
-        // Frames that lean on a group that was left out are damaged; only the first frame of a group stands alone.
-        if !wanted[index] && !is_first {
+        // Frames that lean on what was left out are damaged; only the first frame of a group stands alone.
+        if frame.at > plans[index].until && !is_first || plans[index].units == 0 && !is_first {
             continue;
         }
         let tiny = shrinker.tiny(&frame);
         if let Some((group_before, last)) = &before
-            && (*group_before == index || *group_before + 1 == index && wanted[*group_before])
-            && last.content_change(&tiny) >= CUT_CONTENT
+            && (*group_before == index || *group_before + 1 == index && plans[*group_before] == Plan::ALL)
+            && is_cut(last, &tiny)
         {
             cuts.push(frame.at);
         }
@@ -127,19 +130,21 @@ fn second_pass(
     Ok(cuts)
 }
 
-/// Chooses the units of the wanted groups, and the first unit after each.
-fn in_groups(groups: &[Group], wanted: Arc<Vec<bool>>) -> Arc<dyn Fn(crate::decode::Unit) -> bool + Send + Sync> {
+/// Chooses the planned units of each group, and the first unit after a group that is decoded whole.
+fn planned(groups: &[Group], plans: Vec<Plan>) -> Arc<dyn Fn(Unit) -> bool + Send + Sync> {
     let starts: Vec<MediaTime> = groups.iter().map(|group| group.start).collect();
-    let current = AtomicUsize::new(0);
-    let next = AtomicUsize::new(0);
+    // Which group the next key unit may begin, and how many units of the current one have passed.
+    let place = Mutex::new((0, 0));
     Arc::new(move |unit| {
-        let upcoming = next.load(Ordering::Relaxed);
-        let begins = unit.is_key && starts.get(upcoming) == Some(&unit.at);
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let (upcoming, passed) = &mut *place;
+        let begins = unit.is_key && starts.get(*upcoming) == Some(&unit.at);
         if begins {
-            current.store(upcoming, Ordering::Relaxed);
-            next.store(upcoming + 1, Ordering::Relaxed);
+            *upcoming += 1;
+            *passed = 0;
         }
-        let index = current.load(Ordering::Relaxed);
-        wanted[index] || begins && index > 0 && wanted[index - 1]
+        *passed += 1;
+        let Some(index) = upcoming.checked_sub(1) else { return false };
+        *passed <= plans[index].units || begins && index > 0 && plans[index - 1] == Plan::ALL
     })
 }
