@@ -11,6 +11,7 @@ mod decode;
 mod device;
 mod error;
 mod model;
+mod segments;
 mod tokens;
 mod transcribe;
 pub mod vad;
@@ -21,6 +22,7 @@ mod words;
 
 pub use device::Device;
 pub use error::{DeviceError, LanguageError, LoadError};
+pub use model::Precision;
 pub use transcribe::Options;
 pub use whisper::Whisper;
 

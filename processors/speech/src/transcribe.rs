@@ -1,23 +1,26 @@
 //! From samples to a transcript: find speech, hear windows in batches, time the words, put them back where they were said.
 
 use crate::decode::guard::is_silence;
-use crate::decode::{Decoding, Hypothesis};
+use crate::decode::{Decoding, Hypothesis, Trust};
 use crate::model::mel::SAMPLE_RATE;
-use crate::vad;
+use crate::segments::{self, in_order, later};
+use crate::vad::{self, Piece};
 use crate::whisper::Whisper;
 use crate::windows::{Window, pack};
 use crate::words::{Aligner, Heard, Timing, merge_punctuation, tidy};
 use anyhow::Result;
-use domain::artefact::{Segment, Transcript, Word};
-use domain::{MediaTime, Span};
+use domain::MediaTime;
+use domain::artefact::{Segment, Transcript};
 use tch::no_grad;
 
 /// Seconds per timestamp token.
 const TIMESTAMP_SECONDS: f64 = 0.02;
-/// A segment is split where its words are this far apart in the audio: silence was left out between them.
-const SPLIT_SECONDS: f64 = 1.0;
-/// The shortest word, so that a span is never empty: one timestamp step.
-const WORD_MICROSECONDS_MIN: u64 = 20_000;
+/// Part of the progress that the first hearing is.
+const FIRST_HEARING: f32 = 0.9;
+/// Speech around a word counts as heard: pauses and padding are not speech that was missed.
+const HEARD_AROUND_SECONDS: f64 = 0.5;
+/// Speech that no word covers is heard again when it lasts this long.
+const MISSED_SECONDS_MIN: f64 = 1.5;
 
 /// How to transcribe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +47,6 @@ struct Phrase {
     probabilities: Vec<f32>,
 }
 
-/// A word on the audio's own line.
-struct PlacedWord {
-    start: f64,
-    end: f64,
-    text: String,
-    probability: f32,
-}
-
 impl Whisper {
     /// Transcribes 16 kHz mono `samples`; times in the result are `offset` later than in `samples`. Silence gives no segments.
     ///
@@ -63,38 +58,59 @@ impl Whisper {
         if let Some(language) = &options.language {
             self.tokens.prompt(language)?;
         }
-        let speech = vad::speech_ranges(samples, self.network.window_samples());
+        let speech = vad::pieces(samples, self.network.window_samples());
         let windows = pack(&speech, self.network.window_samples());
         let language = match (&options.language, windows.first()) {
             (Some(language), _) => language.clone(),
             (None, Some(window)) if self.is_multilingual() => no_grad(|| self.language_of(&window.audio(samples)))?.0,
             (None, _) => "en".to_owned(),
         };
+        let listener = Listener { whisper: self, samples, language: &language, options };
+        let mut segments = listener.listen(&windows, Trust::Fallback, &mut |part| progress(part * FIRST_HEARING))?;
+        // A window that ends within a sentence loses it now and then; what no word covers is heard again on its own.
+        let missed = pack(&missed(&speech, &segments), self.network.window_samples());
+        segments.extend(listener.listen(&missed, Trust::SureOnly, &mut |part| progress(FIRST_HEARING + part * (1.0 - FIRST_HEARING)))?);
+        progress(1.0);
+        let duration_us = MediaTime::from_seconds(samples.len() as f64 / SAMPLE_RATE as f64);
+        let segments = in_order(segments).into_iter().map(|segment| later(segment, offset)).collect();
+        Ok(Transcript { language, model: self.name.clone(), duration_us, segments })
+    }
+}
+
+/// Everything that stays the same while one piece of audio is heard.
+struct Listener<'a> {
+    whisper: &'a Whisper,
+    samples: &'a [f32],
+    language: &'a str,
+    options: &'a Options,
+}
+
+impl Listener<'_> {
+    /// Hears windows in batches.
+    fn listen(&self, windows: &[Window], trust: Trust, progress: &mut dyn FnMut(f32)) -> Result<Vec<Segment>> {
+        let batch_size = self.options.batch_size.max(1);
         let mut segments = vec![];
         let mut last_speech = 0.0;
-        for (index, batch) in windows.chunks(options.batch_size.max(1)).enumerate() {
-            progress((index * options.batch_size.max(1)) as f32 / windows.len() as f32);
-            let heard = no_grad(|| self.hear(samples, batch, &language, options))?;
+        for (index, batch) in windows.chunks(batch_size).enumerate() {
+            progress((index * batch_size) as f32 / windows.len() as f32);
+            let heard = no_grad(|| self.hear(batch, trust))?;
             for (window, (hypothesis, timings)) in batch.iter().zip(heard) {
                 segments.extend(self.segments(window, &hypothesis, timings, &mut last_speech));
             }
         }
-        progress(1.0);
-        let duration_us = MediaTime::from_seconds(samples.len() as f64 / SAMPLE_RATE as f64);
-        let segments = in_order(segments.into_iter().map(|segment| later(segment, offset)));
-        Ok(Transcript { language, model: self.name.clone(), duration_us, segments })
+        Ok(segments)
     }
 
     /// Decodes and aligns a batch of windows.
-    fn hear(&self, samples: &[f32], batch: &[Window], language: &str, options: &Options) -> Result<Vec<(Hypothesis, Vec<Timing>)>> {
-        let prompt = self.tokens.prompt(language)?;
-        let audio: Vec<Vec<f32>> = batch.iter().map(|window| window.audio(samples)).collect();
-        let states = self.network.encode(&audio.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let decoding = Decoding::new(&self.network, &self.tokens, &self.settings, prompt.clone());
-        let (hypotheses, memory) = decoding.believed(&states, options.beam_size);
+    fn hear(&self, batch: &[Window], trust: Trust) -> Result<Vec<(Hypothesis, Vec<Timing>)>> {
+        let Whisper { network, tokens, settings, .. } = self.whisper;
+        let prompt = tokens.prompt(self.language)?;
+        let audio: Vec<Vec<f32>> = batch.iter().map(|window| window.audio(self.samples)).collect();
+        let states = network.encode(&audio.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let decoding = Decoding::new(network, tokens, settings, prompt.clone());
+        let (hypotheses, memory) = decoding.believed(&states, self.options.beam_size, trust);
         let heard: Vec<Heard> = hypotheses.iter().zip(batch).map(|(hypothesis, window)| self.heard(hypothesis, window)).collect();
-        let aligner =
-            Aligner { network: &self.network, tokens: &self.tokens, heads: &self.settings.alignment_heads, prompt: &prompt, language };
+        let aligner = Aligner { network, tokens, heads: &settings.alignment_heads, prompt: &prompt, language: self.language };
         let timings = aligner.align(&memory, &heard);
         Ok(hypotheses.into_iter().zip(timings).collect())
     }
@@ -113,7 +129,7 @@ impl Whisper {
 
     /// Cuts a hypothesis at its timestamps.
     fn phrases(&self, hypothesis: &Hypothesis, seconds: f64) -> Vec<Phrase> {
-        let begin = self.tokens.timestamp_begin();
+        let begin = self.whisper.tokens.timestamp_begin();
         let mut phrases = vec![];
         let mut open = Phrase { start: 0.0, end: seconds, tokens: vec![], probabilities: vec![] };
         for (&token, logprob) in hypothesis.tokens.iter().zip(&hypothesis.logprobs) {
@@ -144,7 +160,7 @@ impl Whisper {
         }
         let length = merge_punctuation(&mut timings);
         let mut left = timings.into_iter().peekable();
-        let mut segments = vec![];
+        let mut found = vec![];
         for phrase in self.phrases(hypothesis, window.seconds()) {
             let mut words = vec![];
             let mut tokens = 0;
@@ -157,76 +173,31 @@ impl Whisper {
             words.iter_mut().for_each(|word| (word.start, word.end) = (word.start + window.offset, word.end + window.offset));
             let (_, end) = tidy(&mut words, (phrase.start + window.offset, phrase.end + window.offset), *last_speech, length);
             *last_speech = if words.is_empty() { *last_speech } else { end };
-            let placed: Vec<PlacedWord> = words.into_iter().map(|word| place(word, window)).collect();
-            segments.extend(split(placed).into_iter().filter_map(|words| segment(words, hypothesis)));
+            found.extend(segments::segments(words, window, hypothesis));
         }
-        segments
+        found
     }
 }
 
-/// Puts a word back where it was said.
-fn place(word: Timing, window: &Window) -> PlacedWord {
-    let (start, end) = (word.start - window.offset, word.end - window.offset);
-    // Both ends belong to the same piece, or a word could last through silence.
-    let piece = window.piece_at((start + end) / 2.0);
-    let (start, end) = (window.original(start, piece), window.original(end, piece));
-    PlacedWord { start, end, text: word.text, probability: word.probability }
-}
-
-/// Splits a segment's words where silence was left out between them.
-fn split(words: Vec<PlacedWord>) -> Vec<Vec<PlacedWord>> {
-    let mut parts: Vec<Vec<PlacedWord>> = vec![];
-    for word in words {
-        match parts.last_mut() {
-            Some(part) if part.last().is_some_and(|last| word.start - last.end < SPLIT_SECONDS) => part.push(word),
-            _ => parts.push(vec![word]),
-        }
-    }
-    parts
-}
-
-/// Returns the segment of the words, which follow one another and are never empty.
-fn segment(words: Vec<PlacedWord>, hypothesis: &Hypothesis) -> Option<Segment> {
-    let text: String = words.iter().map(|word| word.text.as_str()).collect();
-    let mut spoken: Vec<Word> = vec![];
-    for word in words {
-        let text = word.text.trim().to_owned();
-        if text.is_empty() {
-            continue;
-        }
-        let earliest = spoken.last().map_or(MediaTime::ZERO, |last| last.span.end());
-        let start = MediaTime::from_seconds(word.start).max(earliest);
-        let end = MediaTime::from_seconds(word.end).max(start.plus(MediaTime(WORD_MICROSECONDS_MIN)));
-        spoken.push(Word { span: Span::new(start, end).ok()?, text, probability: word.probability });
-    }
-    let span = Span::new(spoken.first()?.span.start(), spoken.last()?.span.end()).ok()?;
-    let (mean_logprob, no_speech_probability) = (hypothesis.mean_logprob, hypothesis.no_speech);
-    Some(Segment { span, text: text.trim().to_owned(), words: spoken, mean_logprob, no_speech_probability })
-}
-
-fn later(segment: Segment, offset: MediaTime) -> Segment {
-    let move_span = |span: Span| Span::new(span.start().plus(offset), span.end().plus(offset)).unwrap_or(span);
-    let words = segment.words.into_iter().map(|word| Word { span: move_span(word.span), ..word }).collect();
-    Segment { span: move_span(segment.span), words, ..segment }
-}
-
-/// Moves words that reach into the segment before them; what is left of them stays in order.
-fn in_order(segments: impl Iterator<Item = Segment>) -> Vec<Segment> {
-    let mut ordered: Vec<Segment> = vec![];
-    for mut segment in segments {
-        let mut earliest = ordered.last().map_or(MediaTime::ZERO, |last| last.span.end());
-        for word in &mut segment.words {
-            if word.span.start() >= earliest {
-                break;
+/// Returns the speech that no word covers.
+fn missed(speech: &[Piece], segments: &[Segment]) -> Vec<Piece> {
+    let sample = |seconds: f64| (seconds.max(0.0) * SAMPLE_RATE as f64) as usize;
+    let mut covered: Vec<(usize, usize)> = segments
+        .iter()
+        .flat_map(|segment| &segment.words)
+        .map(|word| (sample(word.span.start().seconds() - HEARD_AROUND_SECONDS), sample(word.span.end().seconds() + HEARD_AROUND_SECONDS)))
+        .collect();
+    covered.sort_unstable();
+    let mut missed = vec![];
+    for piece in speech {
+        let mut from = piece.samples.start;
+        let inside = covered.iter().filter(|(start, end)| *end > piece.samples.start && *start < piece.samples.end);
+        for &(start, end) in inside.chain([&(piece.samples.end, piece.samples.end)]) {
+            if start > from && start - from >= sample(MISSED_SECONDS_MIN) {
+                missed.push(Piece { samples: from..start, pause_after: piece.pause_after });
             }
-            let end = word.span.end().max(earliest.plus(MediaTime(WORD_MICROSECONDS_MIN)));
-            word.span = Span::new(earliest, end).unwrap_or(word.span);
-            earliest = end;
+            from = from.max(end);
         }
-        if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last()) {
-            segment.span = Span::new(first.span.start(), last.span.end()).unwrap_or(segment.span);
-        }
-        ordered.push(segment);
     }
-    ordered
+    missed
 }

@@ -1,8 +1,8 @@
 //! A loaded model and what can be asked of it.
 
 use crate::device::Device;
-use crate::model::Network;
 use crate::model::mel::SAMPLE_RATE;
+use crate::model::{Network, Precision};
 use crate::tokens::Tokens;
 use crate::vad;
 use crate::weights::{self, Settings};
@@ -25,11 +25,19 @@ impl Whisper {
     /// # Errors
     /// A [`LoadError`] when the folder is not a whole model, a [`crate::DeviceError`] when the device is not there.
     pub fn load(dir: &Path, device: Device) -> Result<Self> {
+        Self::load_with(dir, device, Precision::default())
+    }
+
+    /// Loads a model folder to compute with the given precision.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(dir: &Path, device: Device, precision: Precision) -> Result<Self> {
         let device = device.resolve()?;
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
         tch::set_num_threads(i32::try_from(threads).context("counting processors")?);
         let weights::Folder { weights, mut settings } = weights::read(dir)?;
-        let network = no_grad(|| Network::new(&weights, &settings, device))?;
+        let network = no_grad(|| Network::new(&weights, &settings, device, precision))?;
         let tokens = Tokens::load(dir, network.decoder.vocabulary(), settings.is_multilingual)?;
         if tokens.timestamp_begin() >= network.decoder.vocabulary() as i64 {
             return Err(weights.unsupported("its vocabulary has no timestamps".to_owned()).into());
@@ -59,7 +67,7 @@ impl Whisper {
         if !self.is_multilingual() {
             return Ok(("en".to_owned(), 1.0));
         }
-        let speech = vad::speech_ranges(samples, self.network.window_samples());
+        let speech = vad::pieces(samples, self.network.window_samples());
         let windows = crate::windows::pack(&speech, self.network.window_samples());
         let window = windows.first().context("nobody speaks, so there is no language to detect")?;
         no_grad(|| self.language_of(&window.audio(samples)))

@@ -22,13 +22,26 @@ const SAMPLES: usize = 5;
 /// The first seed; each temperature and sample has its own.
 const SEED: u64 = 0x0c11_9f10;
 
+/// What happens to a hypothesis that is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Higher temperatures are tried, and the best that was found is taken.
+    Fallback,
+    /// It is dropped: the window was heard before, and then no word was found in it.
+    SureOnly,
+}
+
 impl Decoding<'_> {
     /// Decodes every row of `states`, and those that are not believed again at higher temperatures.
     /// Also returns the states as the decoder sees them, for alignment.
-    pub(crate) fn believed(&self, states: &Tensor, beam_size: usize) -> (Vec<Hypothesis>, Memory) {
+    pub(crate) fn believed(&self, states: &Tensor, beam_size: usize, trust: Trust) -> (Vec<Hypothesis>, Memory) {
         let decoder = &self.network.decoder;
         let memory = decoder.memory(states);
         let (first, memory) = if beam_size > 1 { (self.beam(&memory, beam_size), memory) } else { self.draw(memory, Draw::Likeliest) };
+        if trust == Trust::SureOnly {
+            let sure = first.into_iter().map(|found| if self.is_doubtful(&found) { Hypothesis::silence(&found) } else { found });
+            return (sure.collect(), memory);
+        }
         let mut tried: Vec<Vec<Hypothesis>> = first.into_iter().map(|hypothesis| vec![hypothesis]).collect();
         for (round, &temperature) in FALLBACK_TEMPERATURES.iter().enumerate() {
             for (row, tried) in tried.iter_mut().enumerate() {

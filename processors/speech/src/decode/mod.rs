@@ -8,6 +8,7 @@ pub(crate) mod rules;
 use crate::model::Network;
 use crate::tokens::Tokens;
 use crate::weights::Settings;
+pub(crate) use guard::Trust;
 use rules::Rules;
 use tch::{Kind, Tensor};
 
@@ -25,6 +26,13 @@ pub(crate) struct Hypothesis {
     pub(crate) mean_logprob: f32,
     /// Probability that nobody speaks.
     pub(crate) no_speech: f32,
+}
+
+impl Hypothesis {
+    /// Returns the hypothesis that nothing was said, with the numbers of `instead`.
+    fn silence(instead: &Self) -> Self {
+        Self { tokens: vec![], logprobs: vec![], ..*instead }
+    }
 }
 
 /// What does not change between windows.

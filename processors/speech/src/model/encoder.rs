@@ -1,10 +1,9 @@
 //! Audio features to states.
 
-use super::encoder_kind;
 use super::layers::{FeedForward, Norm, Place, SelfAttention, attend, merge_heads};
 use crate::error::LoadError;
 use crate::weights::Weights;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 struct Layer {
     attention: SelfAttention,
@@ -21,8 +20,7 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(weights: &Weights, heads: i64, width: i64, device: Device) -> Result<Self, LoadError> {
-        let place = Place { device, kind: encoder_kind(device) };
+    pub(super) fn new(weights: &Weights, heads: i64, width: i64, place: Place) -> Result<Self, LoadError> {
         let convolution = |name: &str, input: i64| -> Result<(Tensor, Tensor), LoadError> {
             let weight = weights.get(&format!("encoder.{name}.weight"), &[width, input, 3])?;
             Ok((place.put(&weight), place.put(&weights.get(&format!("encoder.{name}.bias"), &[width])?)))

@@ -9,6 +9,15 @@ use std::ops::Range;
 
 pub use spans::chunks;
 
+/// A range of samples in which somebody speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// With padding.
+    pub(crate) samples: Range<usize>,
+    /// Samples of silence after it, padding included.
+    pub(crate) pause_after: usize,
+}
+
 /// Returns the probability that somebody speaks, for every 32 ms (512 samples of 16 kHz).
 #[must_use]
 pub fn probabilities(samples: &[f32]) -> Vec<f32> {
@@ -19,22 +28,21 @@ pub fn probabilities(samples: &[f32]) -> Vec<f32> {
 #[must_use]
 pub fn speech(samples: &[f32]) -> Vec<Span> {
     let time = |sample: usize| MediaTime::from_seconds(sample as f64 / SAMPLE_RATE as f64);
-    let ranges = speech_ranges(samples, usize::MAX);
-    joined(ranges).into_iter().filter_map(|range| Span::new(time(range.start), time(range.end)).ok()).collect()
+    joined(pieces(samples, usize::MAX)).into_iter().filter_map(|range| Span::new(time(range.start), time(range.end)).ok()).collect()
 }
 
-/// Returns sample ranges of speech, none longer than `samples_max`.
-pub(crate) fn speech_ranges(samples: &[f32], samples_max: usize) -> Vec<Range<usize>> {
-    spans::ranges(&probabilities(samples), samples.len(), samples_max)
+/// Returns pieces of speech, none longer than `samples_max`.
+pub(crate) fn pieces(samples: &[f32], samples_max: usize) -> Vec<Piece> {
+    spans::pieces(&probabilities(samples), samples.len(), samples_max)
 }
 
-/// Joins ranges that touch.
-fn joined(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+/// Joins pieces that touch.
+fn joined(pieces: Vec<Piece>) -> Vec<Range<usize>> {
     let mut joined: Vec<Range<usize>> = vec![];
-    for range in ranges {
+    for Piece { samples, .. } in pieces {
         match joined.last_mut() {
-            Some(last) if last.end >= range.start => last.end = range.end,
-            _ => joined.push(range),
+            Some(last) if last.end >= samples.start => last.end = samples.end,
+            _ => joined.push(samples),
         }
     }
     joined

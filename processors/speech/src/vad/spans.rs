@@ -1,5 +1,6 @@
 //! From probabilities to spans: hysteresis, short pauses bridged, padding, and cuts at the best pause where a span is too long.
 
+use super::Piece;
 use domain::{MediaTime, Span};
 use std::ops::Range;
 
@@ -16,12 +17,15 @@ const CUT_SAMPLES_MIN: usize = 1_568;
 /// Added on both sides, as far as the neighbour allows: 400 ms.
 const PADDING_SAMPLES: usize = 6_400;
 
-/// Returns padded sample ranges of speech in `length` samples, none longer than `samples_max`.
-pub(super) fn ranges(probabilities: &[f32], length: usize, samples_max: usize) -> Vec<Range<usize>> {
+/// Returns padded pieces of speech in `length` samples, none longer than `samples_max`.
+pub(super) fn pieces(probabilities: &[f32], length: usize, samples_max: usize) -> Vec<Piece> {
     let bare_max = samples_max.saturating_sub(FRAME + 2 * PADDING_SAMPLES);
     let mut ranges = bare_ranges(probabilities, length, bare_max);
+    let ends = ranges.iter().map(|range| range.end);
+    let resumes = ranges.iter().skip(1).map(|range| range.start).chain([length]);
+    let pauses: Vec<usize> = ends.zip(resumes).map(|(end, start)| start.saturating_sub(end)).collect();
     pad(&mut ranges, length);
-    ranges
+    ranges.into_iter().zip(pauses).map(|(samples, pause_after)| Piece { samples, pause_after }).collect()
 }
 
 /// What the walk over the frames remembers.
@@ -166,6 +170,6 @@ mod tests {
         let bare = bare_ranges(&probabilities, 155 * FRAME, 80 * FRAME);
         assert_eq!(bare[0], 0..50 * FRAME);
         assert_eq!(bare[1].start, 55 * FRAME);
-        assert!(ranges(&probabilities, 155 * FRAME, 80 * FRAME).iter().all(|range| range.len() <= 80 * FRAME));
+        assert!(pieces(&probabilities, 155 * FRAME, 80 * FRAME).iter().all(|piece| piece.samples.len() <= 80 * FRAME));
     }
 }
