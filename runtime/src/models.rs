@@ -5,6 +5,7 @@
 
 use crate::blobs::BlobError;
 use crate::fetch::{FetchError, Limits, REDIRECTS_MAX, RequestError, Start, download, redirect, send};
+use crate::retry::Backoff;
 use domain::blob::Digest;
 use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
@@ -14,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Component, Path};
+use std::time::Duration;
 use thiserror::Error;
 use url::Url;
 
@@ -24,6 +26,11 @@ pub const LOCK_FILE: &str = "model.lock.json";
 const PART_SUFFIX: &str = ".part";
 
 const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Tries of one question to the hub while the network fails.
+const ASK_TRIES_MAX: u32 = 4;
+
+const ASK_BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_secs(5) };
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,15 +250,7 @@ fn digests(path: &Path, bytes: u64) -> io::Result<(Digest, String)> {
 async fn announced(url: &Url, limits: &Limits) -> Result<Option<Announced>, FetchError> {
     let mut at = url.clone();
     for _ in 0..=REDIRECTS_MAX {
-        let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
-        let response = match send(Method::HEAD, &at, headers, limits).await {
-            Ok(response) => response,
-            Err(RequestError::Final(error)) => return Err(error),
-            Err(RequestError::Network(error)) => {
-                let host = at.host_str().unwrap_or_default().to_owned();
-                return Err(FetchError::Broken { host, bytes: 0, problem: error.to_string() });
-            }
-        };
+        let response = ask(&at, limits).await?;
         let next = redirect(&at, &response)?;
         if let Some(announced) = read_headers(response.headers(), next.is_some()) {
             return Ok(Some(announced));
@@ -264,6 +263,24 @@ async fn announced(url: &Url, limits: &Limits) -> Result<Option<Announced>, Fetc
         }
     }
     Err(FetchError::TooManyRedirects { url: url.to_string() })
+}
+
+/// Sends a HEAD request, again when the network fails.
+async fn ask(url: &Url, limits: &Limits) -> Result<reqwest::Response, FetchError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+        match send(Method::HEAD, url, headers, limits).await {
+            Ok(response) => return Ok(response),
+            Err(RequestError::Final(error)) => return Err(error),
+            Err(RequestError::Network(error)) if tries == ASK_TRIES_MAX => {
+                let host = url.host_str().unwrap_or_default().to_owned();
+                return Err(FetchError::Broken { host, bytes: 0, problem: error.to_string() });
+            }
+            Err(RequestError::Network(_)) => tokio::time::sleep(ASK_BACKOFF.after(tries)).await,
+        }
+    }
 }
 
 /// Returns what the headers announce; `ETag` and `Content-Length` of a redirect are about the redirect.

@@ -52,15 +52,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Returns all metrics in Prometheus text form.
-    #[must_use]
-    pub fn render_metrics(&self) -> String {
-        self.prometheus.run_upkeep();
-        self.prometheus.render()
-    }
-
-    /// Returns a function that renders all metrics, for a route.
-    #[must_use]
+    /// Returns a function that renders all metrics in Prometheus text form, for a route.
     pub fn metrics_renderer(&self) -> impl Fn() -> String + Clone + Send + Sync + 'static {
         let prometheus = self.prometheus.clone();
         move || {

@@ -237,6 +237,7 @@ impl Filter {
 
 /// What a reader gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "almost every item is an event, and a box would cost each an allocation")]
 pub enum Item {
     /// An event that passes the filter.
     Event(Recorded),

@@ -6,7 +6,7 @@ use runtime::fetch::{FetchError, Fetched, Limits, Reach, fetch};
 use std::time::Duration;
 
 fn limits(reach: Reach) -> Limits {
-    Limits { reach, bytes_max: 1_000_000, duration_max: Duration::from_secs(20), stall_max: Duration::from_millis(200) }
+    Limits { reach, bytes_max: 1_000_000, duration_max: Duration::from_secs(20), stall_max: Duration::from_secs(1) }
 }
 
 fn only(server: &Server) -> Limits {

@@ -132,17 +132,12 @@ async fn check_from(log: &SqliteLog, from: u64) -> u64 {
     let mut reading = log.read(Partition::EMBEDDED, from, Filter::all());
     let (mut next, mut commits) = (from, HashMap::<u128, usize>::new());
     let mut versions = HashMap::<StreamName, u64>::new();
-    loop {
-        match reading.next().await.unwrap().unwrap() {
-            Item::Event(event) => {
-                assert_eq!(event.position, next, "positions are contiguous");
-                next += 1;
-                *commits.entry(event.id.0.as_u128() >> 64).or_default() += 1;
-                let previous = versions.insert(event.stream.clone(), event.version);
-                assert!(previous.is_none_or(|previous| previous + 1 == event.version), "versions rise one by one");
-            }
-            Item::CaughtUp(_) => break,
-        }
+    while let Item::Event(event) = reading.next().await.unwrap().unwrap() {
+        assert_eq!(event.position, next, "positions are contiguous");
+        next += 1;
+        *commits.entry(event.id.0.as_u128() >> 64).or_default() += 1;
+        let previous = versions.insert(event.stream.clone(), event.version);
+        assert!(previous.is_none_or(|previous| previous + 1 == event.version), "versions rise one by one");
     }
     assert!(commits.values().all(|events| *events == COMMIT_EVENTS), "a commit is torn");
     next

@@ -1,5 +1,5 @@
 //! Tests of the whole crate at its public boundary.
-#![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "tests learn from the environment where their tools and media are")]
 
 mod blobs;
