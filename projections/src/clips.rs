@@ -8,7 +8,7 @@ use domain::clip::{Event, Proposal, Rendition as Files};
 use domain::id::{ClipId, VideoId, WorkspaceId};
 use domain::{BlobRef, MediaTime, Span, Timestamp};
 use proto::{DecodeError, Recorded};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The read model.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Rendition {
 }
 
 /// A clip's place in its video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Best first, from 1.
     pub rank: u32,

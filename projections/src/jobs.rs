@@ -1,7 +1,7 @@
 //! Jobs: when each stage of a video could start, when it ended, and how.
 
 use crate::table::{Cells, Column, Order, Table, Value, Writes};
-use crate::videos::StageState;
+use crate::videos::{StageState, stage_changes};
 use crate::{Projection, Store};
 use anyhow::Result;
 use domain::Timestamp;
@@ -62,34 +62,21 @@ impl Projection for Jobs {
             if matches!(happened, Event::Deleted) {
                 writes.delete(&JOBS, [video.clone()]);
             }
-            for (stage, cells) in changes(&happened, at) {
-                writes.upsert(&JOBS, [video.clone(), Value::shown(&stage)], cells);
+            for (stage, state) in stage_changes(&happened) {
+                writes.upsert(&JOBS, [video.clone(), Value::shown(&stage)], cells(&happened, state, at));
             }
         }
         Ok(())
     }
 }
 
-/// Returns which stages an event starts or ends.
-fn changes(event: &Event, at: Timestamp) -> Vec<(Stage, Cells)> {
-    match event {
-        Event::Submitted { .. } => vec![(Stage::Ingest, started(at))],
-        Event::Ingested { .. } => {
-            vec![(Stage::Ingest, finished(at)), (Stage::Transcribe, started(at)), (Stage::Analyze, started(at))]
-        }
-        Event::Refused(failure) => vec![(Stage::Ingest, failed(at, failure))],
-        Event::TranscriptAttached { .. } => vec![(Stage::Transcribe, finished(at))],
-        Event::Analyzed { .. } => vec![(Stage::Analyze, finished(at))],
-        Event::ReadyToScore { .. } => vec![(Stage::Score, started(at))],
-        Event::ClipsProposed { .. } => vec![(Stage::Score, finished(at)), (Stage::Render, started(at))],
-        Event::NothingFound { .. } => {
-            vec![(Stage::Score, finished(at)), (Stage::Render, vec![("state", StageState::Skipped.into())])]
-        }
-        Event::Completed { rendered: 0, failed: 0 } => vec![],
-        Event::Completed { .. } => vec![(Stage::Render, finished(at))],
-        Event::StageFailed { stage, failure } => vec![(*stage, failed(at, failure))],
-        Event::StageRetried { stage } => vec![(*stage, started(at))],
-        Event::RenderSettled { .. } | Event::Deleted => vec![],
+/// Returns what an event changes about a stage that is now as far as `state`.
+fn cells(event: &Event, state: StageState, at: Timestamp) -> Cells {
+    match (state, event) {
+        (StageState::Failed, Event::Refused(failure) | Event::StageFailed { failure, .. }) => failed(at, failure),
+        (StageState::Running, _) => started(at),
+        (StageState::Done | StageState::Failed, _) => finished(at, state),
+        (StageState::Waiting | StageState::Skipped, _) => vec![("state", state.into())],
     }
 }
 
@@ -103,8 +90,8 @@ fn started(at: Timestamp) -> Cells {
     ]
 }
 
-fn finished(at: Timestamp) -> Cells {
-    vec![("state", StageState::Done.into()), ("finished_us", at.0.into())]
+fn finished(at: Timestamp, state: StageState) -> Cells {
+    vec![("state", state.into()), ("finished_us", at.0.into())]
 }
 
 fn failed(at: Timestamp, failure: &Failure) -> Cells {

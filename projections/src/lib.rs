@@ -72,3 +72,6 @@ pub const ALL: [Model; 6] = [
     Model::of::<models::Models>(),
     Model::of::<audit::Audit>(),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -1,32 +1,53 @@
-//! Keeps read models up to date: follows the log and applies it in batches.
+//! Keeps read models up to date: each follows the log by itself, so that one that is rebuilt or fails holds no other up.
 
-use crate::Model;
-use crate::sqlite::{Applied, Batch, Store, Target};
-use anyhow::{Result, bail};
+use crate::sqlite::{Store, Target};
+use crate::{Model, Projection, audit, clips, jobs, models, transcripts, videos};
+use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
-use runtime::log::{Filter, Item, Log, Partition, Reading};
-use std::time::Duration;
+use proto::Recorded;
+use runtime::consume::{Sink, Surroundings, consume};
+use runtime::log::{Filter, Item, Log, Partition};
+use std::marker::PhantomData;
 
-/// Most events in one transaction: long enough to make a replay fast, short enough that others get to write.
+/// Most events in one transaction of a catch-up: long enough to be fast, short enough that others get to write.
 const BATCH_EVENTS_MAX: usize = 512;
 
-/// First wait after a failure; doubled each time.
-const BACKOFF_MIN: Duration = Duration::from_millis(200);
-/// Longest wait after a failure: a full disk is noticed within half a minute of being cleaned up.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Keeps every read model up to date until shutdown.
+///
+/// # Errors
+/// The log or the consumers' memory cannot be read.
+pub async fn run<L: Log>(log: L, store: Store, surroundings: Surroundings) -> Result<()> {
+    let with = || (log.clone(), surroundings.clone());
+    tokio::try_join!(
+        follow::<_, videos::Videos>(with(), &store),
+        follow::<_, transcripts::Transcripts>(with(), &store),
+        follow::<_, clips::Clips>(with(), &store),
+        follow::<_, jobs::Jobs>(with(), &store),
+        follow::<_, models::Models>(with(), &store),
+        follow::<_, audit::Audit>(with(), &store),
+    )
+    .map(|_| ())
+}
 
-/// Keeps `model` up to date until the future is dropped. A failure is logged and tried again: nobody else can mend it.
-pub async fn follow(log: impl Log, store: Store, model: Model) {
-    let mut wait = BACKOFF_MIN;
-    loop {
-        let before = store.positions().checkpoint(model.name);
-        let Err(error) = follow_once(&log, &store, model).await else { continue };
-        if store.positions().checkpoint(model.name) > before {
-            wait = BACKOFF_MIN;
-        }
-        tracing::error!(projection = model.name, error = ?error, wait_ms = wait.as_millis() as u64, "projection stopped, trying again");
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(BACKOFF_MAX);
+async fn follow<L: Log, P: Projection>((log, surroundings): (L, Surroundings), store: &Store) -> Result<()> {
+    consume(log, Feed::<P> { store: store.clone(), projection: PhantomData }, surroundings).await
+}
+
+/// A projection as something that the log is fed to.
+struct Feed<P> {
+    store: Store,
+    projection: PhantomData<P>,
+}
+
+impl<P: Projection> Sink for Feed<P> {
+    const NAME: &'static str = P::NAME;
+
+    async fn checkpoint(&self) -> Result<Option<u64>> {
+        Ok(self.store.next(Model::of::<P>(), Target::Live).await?.checked_sub(1))
+    }
+
+    async fn apply(&self, batch: &[Recorded], checkpoint: u64) -> Result<()> {
+        self.store.apply(Model::of::<P>(), Target::Live, batch.to_vec(), checkpoint + 1).await.map(|_| ())
     }
 }
 
@@ -36,49 +57,21 @@ pub async fn follow(log: impl Log, store: Store, model: Model) {
 /// The log or the store fails.
 pub(crate) async fn catch_up(log: &impl Log, store: &Store, model: Model, target: Target) -> Result<()> {
     let head = log.head(Partition::EMBEDDED).await?;
-    let mut batches = Batches::from(log, store.next(model, target).await?);
-    while batches.next < head {
-        if !batches.apply_next(store, model, target).await? {
-            batches = Batches::from(log, store.next(model, target).await?);
-        }
-    }
-    Ok(())
-}
-
-/// Follows the log until it fails or a batch does not follow the rows.
-async fn follow_once(log: &impl Log, store: &Store, model: Model) -> Result<()> {
-    let mut batches = Batches::from(log, store.next(model, Target::Live).await?);
-    while batches.apply_next(store, model, Target::Live).await? {}
-    Ok(())
-}
-
-struct Batches {
-    reading: futures::stream::ReadyChunks<Reading>,
-    next: u64,
-}
-
-impl Batches {
-    fn from(log: &impl Log, next: u64) -> Self {
-        Self { reading: log.read(Partition::EMBEDDED, next, Filter::all()).ready_chunks(BATCH_EVENTS_MAX), next }
-    }
-
-    /// Applies what there is, or waits until there is something. Returns false when the rows turned out to end earlier.
-    async fn apply_next(&mut self, store: &Store, model: Model, target: Target) -> Result<bool> {
-        let Some(items) = self.reading.next().await else { bail!("the log ended") };
-        let from = self.next;
+    let mut next = store.next(model, target).await?;
+    let mut reading = log.read(Partition::EMBEDDED, next, Filter::all()).ready_chunks(BATCH_EVENTS_MAX);
+    while next < head {
+        let Some(items) = reading.next().await else { bail!("the log's reading ended while {} caught up", model.name) };
         let mut events = Vec::with_capacity(items.len());
         for item in items {
-            match item? {
+            match item.with_context(|| format!("reading the log for {}", model.name))? {
                 Item::Event(event) => {
-                    self.next = event.position + 1;
+                    next = event.position + 1;
                     events.push(event);
                 }
-                Item::CaughtUp(next) => self.next = self.next.max(next),
+                Item::CaughtUp(end) => next = next.max(end),
             }
         }
-        Ok(match store.apply(model, target, Batch { events, from, next: self.next }).await? {
-            Applied::UpTo(_) => true,
-            Applied::Gap => false,
-        })
+        next = store.apply(model, target, events, next).await?;
     }
+    Ok(())
 }

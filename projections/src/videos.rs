@@ -261,45 +261,29 @@ impl Projection for Videos {
 
 fn project(recorded: &Recorded, video: VideoId, event: Event, writes: &mut Writes) {
     let key = Value::shown(&video);
+    let stages = stage_changes(&event);
     let mut cells = match event {
         Event::Submitted { title, source, subtitles, wish } => {
             let place = [recorded.metadata.at.0.into(), key.clone()];
             writes.upsert(&VIDEOS_BY_TIME, place, vec![]);
             submitted(recorded, title, source, subtitles, &wish)
         }
-        Event::Ingested { original, facts, .. } => vec![
-            ("original", Value::json(&original)),
-            ("facts", Value::json(&facts)),
-            ("ingest", StageState::Done.into()),
-            ("transcribe", StageState::Running.into()),
-            ("analyze", StageState::Running.into()),
-        ],
-        Event::Refused(failure) => {
-            [("is_refused", true.into()), ("ingest", StageState::Failed.into())].into_iter().chain(failed(&failure)).collect()
-        }
+        Event::Ingested { original, facts, .. } => vec![("original", Value::json(&original)), ("facts", Value::json(&facts))],
+        Event::Refused(failure) => [("is_refused", true.into())].into_iter().chain(failed(&failure)).collect(),
         Event::TranscriptAttached { transcript, words } => {
-            vec![("transcript", Value::shown(&transcript)), ("words", Value::json(&words)), ("transcribe", StageState::Done.into())]
+            vec![("transcript", Value::shown(&transcript)), ("words", Value::json(&words))]
         }
-        Event::Analyzed { analysis } => vec![("analysis", Value::json(&analysis)), ("analyze", StageState::Done.into())],
-        Event::ReadyToScore { .. } => vec![("score", StageState::Running.into())],
+        Event::Analyzed { analysis } => vec![("analysis", Value::json(&analysis))],
+        Event::ReadyToScore { .. } => vec![],
         Event::ClipsProposed { detection, clips, ratios } => {
             for (clip, ratio) in clips.iter().flat_map(|clip| ratios.iter().map(move |ratio| (clip, ratio))) {
                 writes.upsert(&VIDEO_RENDERS, render_key(video, *clip, *ratio), vec![("state", StageState::Running.into())]);
             }
-            vec![
-                ("detection", Value::json(&detection)),
-                ("clips", (clips.len() as u64).into()),
-                ("score", StageState::Done.into()),
-                ("render", StageState::Running.into()),
-            ]
+            vec![("detection", Value::json(&detection)), ("clips", (clips.len() as u64).into())]
         }
-        Event::NothingFound { detection, explanation } => vec![
-            ("detection", Value::json(&detection)),
-            ("explanation", explanation.into()),
-            ("clips", 0_u32.into()),
-            ("score", StageState::Done.into()),
-            ("render", StageState::Skipped.into()),
-        ],
+        Event::NothingFound { detection, explanation } => {
+            vec![("detection", Value::json(&detection)), ("explanation", explanation.into()), ("clips", 0_u32.into())]
+        }
         Event::RenderSettled { clip, ratio, outcome } => {
             let state = match outcome {
                 RenderOutcome::Rendered => StageState::Done,
@@ -308,13 +292,10 @@ fn project(recorded: &Recorded, video: VideoId, event: Event, writes: &mut Write
             writes.upsert(&VIDEO_RENDERS, render_key(video, clip, ratio), vec![("state", state.into())]);
             vec![]
         }
-        Event::Completed { rendered: 0, failed: 0 } => vec![("is_completed", true.into())],
-        Event::Completed { .. } => vec![("is_completed", true.into()), ("render", StageState::Done.into())],
-        Event::StageFailed { stage, failure } => {
-            std::iter::once((stage_column(stage), StageState::Failed.into())).chain(failed(&failure)).collect()
-        }
-        Event::StageRetried { stage } => {
-            vec![(stage_column(stage), StageState::Running.into()), ("failure_code", Value::Null), ("failure_reason", Value::Null)]
+        Event::Completed { .. } => vec![("is_completed", true.into())],
+        Event::StageFailed { failure, .. } => failed(&failure).into(),
+        Event::StageRetried { .. } => {
+            vec![("failure_code", Value::Null), ("failure_reason", Value::Null)]
         }
         Event::Deleted => {
             writes.delete(&VIDEO_RENDERS, [key.clone()]);
@@ -322,6 +303,7 @@ fn project(recorded: &Recorded, video: VideoId, event: Event, writes: &mut Write
             return;
         }
     };
+    cells.extend(stages.into_iter().map(|(stage, state)| (stage_column(stage), state.into())));
     cells.push(("updated_us", recorded.metadata.at.0.into()));
     writes.upsert(&VIDEOS, [key], cells);
 }
@@ -345,7 +327,6 @@ fn submitted(recorded: &Recorded, title: String, source: Source, subtitles: Opti
         ("wish_language", wish.language.as_ref().into()),
         ("submitted_by", (&recorded.metadata.actor).into()),
         ("submitted_us", recorded.metadata.at.0.into()),
-        ("ingest", StageState::Running.into()),
     ]
 }
 
@@ -355,6 +336,28 @@ fn failed(failure: &Failure) -> [(&'static str, Value); 2] {
 
 fn render_key(video: VideoId, clip: ClipId, ratio: Ratio) -> [Value; 3] {
     [Value::shown(&video), Value::shown(&clip), Value::shown(&ratio)]
+}
+
+/// Returns the stages that an event starts or ends, and how far they are then.
+#[must_use]
+pub fn stage_changes(event: &Event) -> Vec<(Stage, StageState)> {
+    use StageState::{Done, Failed, Running, Skipped};
+    match event {
+        Event::Submitted { .. } => vec![(Stage::Ingest, Running)],
+        Event::Ingested { .. } => vec![(Stage::Ingest, Done), (Stage::Transcribe, Running), (Stage::Analyze, Running)],
+        Event::Refused(_) => vec![(Stage::Ingest, Failed)],
+        Event::TranscriptAttached { .. } => vec![(Stage::Transcribe, Done)],
+        Event::Analyzed { .. } => vec![(Stage::Analyze, Done)],
+        Event::ReadyToScore { .. } => vec![(Stage::Score, Running)],
+        Event::ClipsProposed { .. } => vec![(Stage::Score, Done), (Stage::Render, Running)],
+        Event::NothingFound { .. } => vec![(Stage::Score, Done), (Stage::Render, Skipped)],
+        // Nothing was found, so nothing was rendered.
+        Event::Completed { rendered: 0, failed: 0 } => vec![],
+        Event::Completed { .. } => vec![(Stage::Render, Done)],
+        Event::StageFailed { stage, .. } => vec![(*stage, Failed)],
+        Event::StageRetried { stage } => vec![(*stage, Running)],
+        Event::RenderSettled { .. } | Event::Deleted => vec![],
+    }
 }
 
 fn stage_column(stage: Stage) -> &'static str {

@@ -108,20 +108,17 @@ impl Store {
     }
 }
 
-/// Makes what `models` lack, and returns how far each is.
-pub(crate) fn prepare(connection: &mut Connection, models: &[Model]) -> Result<Vec<(&'static str, u64)>> {
+/// Makes the tables that `models` lack.
+pub(crate) fn prepare(connection: &mut Connection, models: &[Model]) -> Result<()> {
     let transaction = begin(connection)?;
     transaction.execute_batch(SCHEMA).context("making the tables of builds")?;
-    let mut done = vec![];
     for model in models {
-        let known = live_or_none(&transaction, *model)?;
-        if known.is_none() {
+        if live_or_none(&transaction, *model)?.is_none() {
             create(&transaction, *model, 1, "live")?;
         }
-        done.push((model.name, checkpoint(&transaction, *model, known.unwrap_or(1))?));
     }
     transaction.commit()?;
-    Ok(done)
+    Ok(())
 }
 
 pub(crate) fn live(transaction: &Transaction<'_>, model: Model) -> Result<u32> {

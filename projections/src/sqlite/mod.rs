@@ -14,7 +14,6 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub use builds::{Rebuilt, Status};
 use domain::id::WorkspaceId;
 use proto::Recorded;
-use runtime::token::Positions;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use statements::Physical;
 use std::path::{Path, PathBuf};
@@ -41,17 +40,6 @@ struct Shared {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
-    /// How far the live build of each read model is, for those who wait for their own writes.
-    positions: Positions,
-}
-
-/// Events to apply, in order of position.
-pub(crate) struct Batch {
-    pub(crate) events: Vec<Recorded>,
-    /// Where reading began: every event from here on is in `events` or was read before.
-    pub(crate) from: u64,
-    /// Every event below this position is in `events` or was read before.
-    pub(crate) next: u64,
 }
 
 /// Which build of a read model.
@@ -72,14 +60,6 @@ impl Target {
     }
 }
 
-/// What became of a batch.
-pub(crate) enum Applied {
-    /// It is in the rows, with everything below this position.
-    UpTo(u64),
-    /// The rows end before the batch begins: read again from their end. Happens after a cut-over to a build that is behind.
-    Gap,
-}
-
 impl Store {
     /// Opens the file at `path`, making it and the tables of the read models in `models` that have none.
     ///
@@ -87,11 +67,8 @@ impl Store {
     /// The file cannot be opened, or is not one of ours.
     pub fn open(path: &Path, models: &[Model]) -> Result<Self> {
         let mut writer = connect(path)?;
-        let positions = Positions::default();
-        for (name, next) in builds::prepare(&mut writer, models)? {
-            positions.publish(name, next.checked_sub(1));
-        }
-        Ok(Self(Arc::new(Shared { path: path.into(), writer: Mutex::new(writer), readers: Mutex::default(), positions })))
+        builds::prepare(&mut writer, models)?;
+        Ok(Self(Arc::new(Shared { path: path.into(), writer: Mutex::new(writer), readers: Mutex::default() })))
     }
 
     /// Returns the row at `key`, which lies in the order of the table's key without the workspace.
@@ -149,32 +126,27 @@ impl Store {
         .await
     }
 
-    /// Returns how far each read model is in this process, under its name.
-    #[must_use]
-    pub fn positions(&self) -> &Positions {
-        &self.0.positions
-    }
-
     /// Returns the position below which every event is in the rows.
     pub(crate) async fn next(&self, model: Model, target: Target) -> Result<u64> {
         self.read(move |transaction| builds::checkpoint(transaction, model, target.build(transaction, model)?)).await
     }
 
-    /// Applies a batch: all of it, or nothing.
-    pub(crate) async fn apply(&self, model: Model, target: Target, batch: Batch) -> Result<Applied> {
-        let applied = self
-            .write(move |connection| {
-                let transaction = begin(connection)?;
-                let build = target.build(&transaction, model)?;
-                let applied = apply(&transaction, model, build, &batch)?;
-                transaction.commit()?;
-                Ok(applied)
-            })
-            .await?;
-        if let (Applied::UpTo(next), Target::Live) = (&applied, target) {
-            self.0.positions.publish(model.name, next.checked_sub(1));
-        }
-        Ok(applied)
+    /// Applies events that follow the rows, in order, and sets the checkpoint: everything below `next` was read. All of it, or nothing.
+    /// Returns the checkpoint, which never goes back.
+    pub(crate) async fn apply(&self, model: Model, target: Target, events: Vec<Recorded>, next: u64) -> Result<u64> {
+        self.write(move |connection| {
+            let transaction = begin(connection)?;
+            let build = target.build(&transaction, model)?;
+            let done = builds::checkpoint(&transaction, model, build)?;
+            for event in events.iter().filter(|event| event.position >= done) {
+                apply(&transaction, model, build, event)?;
+            }
+            let next = next.max(done);
+            builds::set_checkpoint(&transaction, model, build, next)?;
+            transaction.commit()?;
+            Ok(next)
+        })
+        .await
     }
 
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static) -> Result<T> {
@@ -228,29 +200,18 @@ fn physical<R: Row>(transaction: &Transaction<'_>) -> Result<Physical> {
     Ok(Physical { table: R::TABLE, version: model.version, build })
 }
 
-fn apply(transaction: &Transaction<'_>, model: Model, build: u32, batch: &Batch) -> Result<Applied> {
-    let done = builds::checkpoint(transaction, model, build)?;
-    if done < batch.from {
-        return Ok(Applied::Gap);
+fn apply(transaction: &Transaction<'_>, model: Model, build: u32, event: &Recorded) -> Result<()> {
+    let mut writes = Writes::of(event.workspace);
+    if let Err(error) = (model.project)(event, &mut writes) {
+        // One unreadable event must not stop a read model: the audit shows it, and a rebuild by a program that can read it mends the rows.
+        tracing::error!(projection = model.name, event.id = %event.id, error = %error, "skipped an unreadable event");
+        return Ok(());
     }
-    for event in batch.events.iter().filter(|event| event.position >= done) {
-        let mut writes = Writes::of(event.workspace);
-        match (model.project)(event, &mut writes) {
-            Ok(()) => {
-                for (table, write) in writes.into_vec() {
-                    let physical = Physical { table, version: model.version, build };
-                    execute(transaction, physical, write).with_context(|| format!("writing {} for {}", table.name, event.id))?;
-                }
-            }
-            // One unreadable event must not stop a read model: it is shown by the audit and repaired by a rebuild.
-            Err(error) => {
-                tracing::error!(projection = model.name, event.id = %event.id, error = %error, "skipped an unreadable event");
-            }
-        }
+    for (table, write) in writes.into_vec() {
+        let physical = Physical { table, version: model.version, build };
+        execute(transaction, physical, write).with_context(|| format!("writing {} for {}", table.name, event.id))?;
     }
-    let next = done.max(batch.next);
-    builds::set_checkpoint(transaction, model, build, next)?;
-    Ok(Applied::UpTo(next))
+    Ok(())
 }
 
 fn execute(transaction: &Transaction<'_>, physical: Physical, write: Write) -> Result<()> {

@@ -1,0 +1,11 @@
+//! The real router over real HTTP on loopback, with embedded stores in a temporary folder.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
+mod auth;
+mod live;
+mod media;
+mod mutations;
+mod queries;
+mod schema;
+mod site;
+mod tus;
