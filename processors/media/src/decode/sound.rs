@@ -100,7 +100,7 @@ fn trim(mut chunk: Chunk, span: Span) -> Option<Chunk> {
     let width = chunk.channels as usize;
     let count = chunk.samples.len() / width;
     // Rounding to the nearest sample: truncation would lose one sample per chunk.
-    let samples_before = |at: MediaTime| ((at.minus(chunk.at).0 as u128 * u128::from(chunk.rate_hz) + 500_000) / 1_000_000) as usize;
+    let samples_before = |at: MediaTime| ((u128::from(at.minus(chunk.at).0) * u128::from(chunk.rate_hz) + 500_000) / 1_000_000) as usize;
     let (from, to) = (samples_before(span.start()).min(count), samples_before(span.end()).min(count));
     if from >= to {
         return None;

@@ -125,7 +125,7 @@ fn write_voice(
 }
 
 /// Fills the gap before a chunk with silence, and returns the samples of the chunk that are not heard already.
-fn place<'a>(chunk: &'a Chunk, written: u64, mut silence: impl FnMut(&[f32]) -> std::io::Result<()>) -> Result<&'a [f32], ListenError> {
+fn place(chunk: &Chunk, written: u64, mut silence: impl FnMut(&[f32]) -> std::io::Result<()>) -> Result<&[f32], ListenError> {
     if chunk.at > probe::DURATION_LIMIT {
         return Err(DecodeError::Broken { reason: format!("its sound has the time stamp {}", chunk.at) }.into());
     }

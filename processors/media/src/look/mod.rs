@@ -111,7 +111,7 @@ fn second_pass(
         let index = groups.partition_point(|group| group.start <= frame.at).saturating_sub(1);
         let is_first = groups[index].start == frame.at;
         // Frames that lean on what was left out are damaged; only the first frame of a group stands alone.
-        if frame.at > plans[index].until && !is_first || plans[index].units == 0 && !is_first {
+        if !is_first && (plans[index].units == 0 || frame.at > plans[index].until) {
             continue;
         }
         let tiny = shrinker.tiny(&frame);
