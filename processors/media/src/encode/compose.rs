@@ -171,8 +171,9 @@ fn crop_of(camera: CameraKey, source: (usize, usize), pixel_aspect: f64, target:
     let shrink = (source_width / (height * shape)).min(1.0);
     let (width, height) = (height * shape * shrink, height * shrink);
     Crop {
-        left: (camera.x * source_width - width / 2.0).clamp(0.0, source_width - width),
-        top: (camera.y * source_height - height / 2.0).clamp(0.0, source_height - height),
+        // Rounding may leave the crop a hair wider than the picture.
+        left: (camera.x * source_width - width / 2.0).clamp(0.0, (source_width - width).max(0.0)),
+        top: (camera.y * source_height - height / 2.0).clamp(0.0, (source_height - height).max(0.0)),
         width,
         height,
     }
@@ -200,6 +201,10 @@ mod tests {
         assert_eq!(crop, Crop { left: 0.0, top: 0.0, width: 607.5, height: 1080.0 });
         let wide = crop_of(key(0, 0.5), (1080, 1920), 1.0, (1920, 1080));
         assert!(wide.left.abs() < 1e-9 && (wide.width - 1080.0).abs() < 1e-9 && (wide.height - 607.5).abs() < 1e-9);
+        for width in 300..2_000 {
+            let crop = crop_of(key(0, 0.7), (width, 333), 1.0, (1080, 607));
+            assert!(crop.left >= 0.0 && crop.left + crop.width <= width as f64 + 1e-6, "{width}: {crop:?}");
+        }
         let anamorphic = crop_of(key(0, 0.5), (1440, 1080), 4.0 / 3.0, (1920, 1080));
         assert!((anamorphic.width - 1440.0).abs() < 1e-9 && (anamorphic.height - 1080.0).abs() < 1e-9);
     }

@@ -62,13 +62,15 @@ pub fn render(
 ) -> Result<Rendered> {
     crate::init()?;
     let timeline = Timeline::new(list)?;
+    let rotation_degrees = facts.video.as_ref().context("the original has no picture")?.rotation_degrees;
+    let order = Order { source, rotation_degrees, list, timeline: &timeline };
     let parts = Parts::beside(out);
     std::thread::scope(|scope| {
         let sound = list.audio.as_ref().map(|chain| {
             let timeline = &timeline;
             scope.spawn(move || sound::make(source, list, timeline, chain))
         });
-        let encoded = encode_picture(source, facts, list, &timeline, &parts.video, progress, cancel)?;
+        let encoded = encode_picture(&order, &parts.video, progress, cancel)?;
         let sound = sound.map(|thread| thread.join().map_err(|_| anyhow!("making the sound panicked"))).transpose()?.transpose()?;
         let picture = mp4::Picture {
             width: u16::try_from(list.picture.width)?,
@@ -131,17 +133,17 @@ impl Drop for Parts {
     }
 }
 
-fn encode_picture(
-    source: &Path,
-    facts: &MediaFacts,
-    list: &DecisionList,
-    timeline: &Timeline,
-    bytes: &Path,
-    progress: &mut dyn FnMut(f32),
-    cancel: &AtomicBool,
-) -> Result<video::Encoded> {
-    let mut encoder = VideoEncoder::start(list, bytes)?;
-    match draw_all(source, facts, list, timeline, &mut encoder, progress, cancel) {
+/// What is made of what.
+struct Order<'a> {
+    source: &'a Path,
+    rotation_degrees: u16,
+    list: &'a DecisionList,
+    timeline: &'a Timeline,
+}
+
+fn encode_picture(order: &Order<'_>, bytes: &Path, progress: &mut dyn FnMut(f32), cancel: &AtomicBool) -> Result<video::Encoded> {
+    let mut encoder = VideoEncoder::start(order.list, bytes)?;
+    match draw_all(order, &mut encoder, progress, cancel) {
         Ok(()) => encoder.finish(),
         Err(error) => {
             encoder.abandon();
@@ -150,21 +152,13 @@ fn encode_picture(
     }
 }
 
-fn draw_all(
-    source: &Path,
-    facts: &MediaFacts,
-    list: &DecisionList,
-    timeline: &Timeline,
-    encoder: &mut VideoEncoder,
-    progress: &mut dyn FnMut(f32),
-    cancel: &AtomicBool,
-) -> Result<()> {
-    let rotation = facts.video.as_ref().context("the original has no picture")?.rotation_degrees;
+fn draw_all(order: &Order<'_>, encoder: &mut VideoEncoder, progress: &mut dyn FnMut(f32), cancel: &AtomicBool) -> Result<()> {
+    let list = order.list;
     let rate = list.picture.frame_rate;
     let mut composer = Composer::new(list);
     let mut captions = list.captions.as_ref().map(|captions| CaptionTrack::new(captions, &list.picture)).transpose()?;
-    for piece in &timeline.pieces {
-        let mut reader = FrameReader::open(source, piece.source, rotation, rate.time_of(1))?;
+    for piece in &order.timeline.pieces {
+        let mut reader = FrameReader::open(order.source, piece.source, order.rotation_degrees, rate.time_of(1))?;
         for frame in piece.first_frame..piece.first_frame + piece.frames {
             if cancel.load(Ordering::Relaxed) {
                 return Err(Cancelled.into());
