@@ -58,7 +58,7 @@ pub(crate) struct Frame {
 }
 
 enum Pixels {
-    Decoded(gst_video::VideoFrame<gst_video::video_frame::Readable>),
+    Decoded(Box<gst_video::VideoFrame<gst_video::video_frame::Readable>>),
     Turned(Planes),
 }
 
@@ -111,7 +111,7 @@ impl Frame {
         let decoded =
             gst_video::VideoFrame::from_buffer_readable(buffer, info).map_err(|_| anyhow::anyhow!("cannot read a decoded frame"))?;
         if rotation_degrees == 0 {
-            return Ok(Self { pixels: Pixels::Decoded(decoded), pixel_aspect: aspect });
+            return Ok(Self { pixels: Pixels::Decoded(Box::new(decoded)), pixel_aspect: aspect });
         }
         let upright = turned(decoded_planes(&decoded), rotation_degrees);
         let pixel_aspect = if rotation_degrees % 180 == 90 { aspect.recip() } else { aspect };

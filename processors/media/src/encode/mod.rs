@@ -8,11 +8,14 @@ mod compose;
 mod frame;
 mod limiter;
 mod mp4;
+mod preview;
 mod scale;
 mod sound;
 mod source;
 mod timeline;
 mod video;
+
+pub use preview::preview_webm;
 
 pub(crate) use compose::Composer;
 pub(crate) use frame::{PlaneMut, output_planes, picture_info};

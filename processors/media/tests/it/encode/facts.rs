@@ -1,7 +1,7 @@
 //! What the file says about itself, and what happens when there can be none.
 
 use super::bench::{Bench, facts, list, span};
-use media::encode::{Cancelled, render};
+use media::encode::{Cancelled, preview_webm, render};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -160,4 +160,26 @@ fn a_broken_source_is_refused_in_words() {
     let refused = bench.try_render(&broken, &facts(0), &list).unwrap_err();
     assert!(format!("{refused:#}").contains("broken.mp4"), "{refused:#}");
     assert!(!bench.path("out.mp4").exists());
+}
+
+#[test]
+fn a_preview_is_a_small_webm_of_the_same_length() {
+    let bench = Bench::new();
+    let source = bench.counter("30", 4.0, "");
+    let mut list = list(vec![span(500, 2_500)], (30, 1), 60);
+    let rendered = bench.render(&source, &list);
+    let out = bench.path("preview.webm");
+    preview_webm(&rendered.video, &list, &out, &AtomicBool::new(false)).unwrap();
+    let found = probe(&out);
+    let (video, audio) = (&found["streams"][0], &found["streams"][1]);
+    assert_eq!((video["codec_name"].as_str(), audio["codec_name"].as_str()), (Some("vp8"), Some("vorbis")));
+    assert_eq!((video["width"].as_u64(), video["height"].as_u64()), (Some(120), Some(214)));
+    assert_eq!(video["nb_read_frames"], "60");
+    assert!(std::fs::metadata(&out).unwrap().len() < rendered.bytes);
+    list.audio = None;
+    let silent = bench.render(&source, &list);
+    preview_webm(&silent.video, &list, &out, &AtomicBool::new(false)).unwrap();
+    assert_eq!(probe(&out)["streams"].as_array().unwrap().len(), 1);
+    let refused = preview_webm(&rendered.video, &list, &out, &AtomicBool::new(true)).unwrap_err();
+    assert!(refused.is::<Cancelled>());
 }
