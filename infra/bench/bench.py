@@ -132,9 +132,10 @@ def first_clip(events: list[dict]) -> float:
 
 
 def log() -> str:
+    run(["cargo", "build", "--release", "--locked", "--quiet", "-p", "runtime", "--example", "bench_log"])
     with tempfile.TemporaryDirectory(dir=ROOT / "out") as folder:
         results = side_by_side({
-            "ours": lambda: run([CLIPFLOW, "--data", tempfile.mkdtemp(dir=folder), "bench", "log", "--json"]),
+            "ours": lambda: run([TARGET / "release/examples/bench_log", tempfile.mkdtemp(dir=folder)]),
             "bare": lambda: peer("sqlite", tempfile.mkdtemp(dir=folder)),
         })
     ours, bare = [c.json() for c in results["ours"]], [c.json() for c in results["bare"]]

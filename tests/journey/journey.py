@@ -98,6 +98,8 @@ class Server:
             time.sleep(0.1)
         else:
             raise AssertionError("the server was not ready in time:\n" + "".join(self.said))
+        # What was printed before it was ready may still be in the pipe.
+        time.sleep(0.5)
         found = re.search(r"\bcf_[\w-]+", "".join(self.said))
         if self.key is None:
             assert found, "the first start did not print the owner's key:\n" + "".join(self.said)
