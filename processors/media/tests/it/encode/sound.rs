@@ -3,6 +3,7 @@
 use super::bench::{Bench, WARBLE, decoded, facts, list, mono, span};
 use domain::artefact::AudioChain;
 use media::encode::loudness_of;
+use std::path::Path;
 use std::process::Command;
 
 /// Returns by how many samples `late` comes after `early`, by the largest correlation within `reach`.
@@ -56,7 +57,7 @@ fn loudness_is_what_was_aimed_at_and_no_peak_passes_the_ceiling() {
 }
 
 /// Integrated loudness and true peak by ffmpeg's `ebur128`.
-fn measured_by_ffmpeg(file: &std::path::Path) -> (f64, f64) {
+fn measured_by_ffmpeg(file: &Path) -> (f64, f64) {
     let out = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostats", "-i"])
         .arg(file)
@@ -71,13 +72,32 @@ fn measured_by_ffmpeg(file: &std::path::Path) -> (f64, f64) {
     (value("I: "), value("Peak: "))
 }
 
-fn measured_by_pyloudnorm(bench: &Bench, file: &std::path::Path) -> Option<f64> {
+/// Integrated loudness by pyloudnorm, where Python has it.
+fn measured_by_pyloudnorm(bench: &Bench, file: &Path) -> Option<f64> {
     let raw = bench.path("out.f32");
     std::fs::write(&raw, decoded("", file, "-map 0:a -ar 48000 -ac 2 -f f32le")).unwrap();
-    let python = std::env::var("CLIPFLOW_PYTHON").unwrap_or_else(|_| "python3".into());
-    let script = "import sys, numpy, pyloudnorm; x = numpy.fromfile(sys.argv[1], numpy.float32).reshape(-1, 2); print(pyloudnorm.Meter(48000).integrated_loudness(x))";
-    let out = Command::new(python).args(["-c", script]).arg(&raw).output().ok().filter(|out| out.status.success())?;
-    String::from_utf8(out.stdout).unwrap().trim().parse().ok()
+    let script = "import sys, numpy, pyloudnorm; x = numpy.fromfile(sys.argv[1], numpy.float32).reshape(-1, 2); \
+                  print(pyloudnorm.Meter(48000).integrated_loudness(x))";
+    crate::generated::python(script, &raw)?.as_f64()
+}
+
+#[test]
+fn real_speech_comes_out_at_the_target() {
+    let Some(source) = crate::generated::footage("voice-42s.mp4") else { return };
+    let bench = Bench::new();
+    let taken = span(2_000, 14_000);
+    let before = loudness_of(&source, taken).unwrap().unwrap();
+    let mut list = list(vec![taken], (30, 1), 360);
+    list.audio = Some(AudioChain { gain_db: -14.0 - before.integrated_lufs, ceiling_dbtp: -1.5, target_lufs: -14.0, fade_ms: 10 });
+    let rendered = bench.render(&source, &list);
+    let (lufs, peak) = measured_by_ffmpeg(&rendered.video);
+    assert!((lufs + 14.0).abs() < 1.0 && peak <= -1.2, "{lufs} LUFS, {peak} dBTP, before {before:?}");
+    if let Some(lufs) = measured_by_pyloudnorm(&bench, &rendered.video) {
+        assert!((lufs + 14.0).abs() < 1.0, "pyloudnorm measures {lufs} LUFS");
+    }
+    let (early, late) = (mono("-ss 2 -t 12", &source), mono("", &rendered.video));
+    let late = lag(&early[48_000..144_000], &late[48_000..144_000], 2_400);
+    assert!(late.abs() <= 48, "sound is {late} samples late");
 }
 
 #[test]
