@@ -28,44 +28,17 @@ def shots(file: str) -> dict:
     return {"seconds": time.monotonic() - started, "cuts": [first.frame_num for first, _ in found][1:]}
 
 
-def sqlite(folder: str, seconds: float) -> dict:
-    """Bare SQLite as the log uses it: WAL, synchronous=FULL, one conditional insert per transaction, one writer."""
-    import os
-    import sqlite3
-
-    base = sqlite3.connect(os.path.join(folder, "bare.db"), isolation_level=None)
-    base.execute("PRAGMA journal_mode=WAL")
-    base.execute("PRAGMA synchronous=FULL")
-    base.execute("CREATE TABLE events(position INTEGER PRIMARY KEY, stream TEXT, version INTEGER, payload BLOB, UNIQUE(stream, version))")
-    payload, times, number = b"x" * 300, [], 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        started = time.monotonic()
-        base.execute("BEGIN IMMEDIATE")
-        base.execute("SELECT max(version) FROM events WHERE stream = ?", (f"s{number % 100}",)).fetchone()
-        base.execute("INSERT INTO events(stream, version, payload) VALUES(?, ?, ?)", (f"s{number % 100}", number // 100, payload))
-        base.execute("COMMIT")
-        times.append(time.monotonic() - started)
-        number += 1
-    started = time.monotonic()
-    read = sum(1 for _ in base.execute("SELECT position, stream, version, payload FROM events ORDER BY position"))
-    return {"appends_per_second": number / seconds, "p99_ms": sorted(times)[int(number * 0.99)] * 1e3, "replay_per_second": read / (time.monotonic() - started)}
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("peer", choices=["whisper", "shots", "sqlite"])
+    arguments.add_argument("peer", choices=["whisper", "shots"])
     arguments.add_argument("file")
     arguments.add_argument("--model")
     arguments.add_argument("--batch", type=int, default=0)
-    arguments.add_argument("--seconds", type=float, default=5.0)
     options = arguments.parse_args()
     if options.peer == "whisper":
         result = whisper(options.file, options.model, options.batch)
-    elif options.peer == "shots":
-        result = shots(options.file)
     else:
-        result = sqlite(options.file, options.seconds)
+        result = shots(options.file)
     print(json.dumps(result))
 
 
