@@ -1,7 +1,7 @@
 //! Measures the embedded log, and bare SQLite with the same pragmas and the same group commit beside it, interleaved on the same disk.
 //!
 //! Every append is conditional and acknowledged after its sync. Prints one JSON object. Run: `cargo run --release -p runtime --example bench_log_beside_bare`.
-#![allow(clippy::unwrap_used, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 use bytes::Bytes;
 use domain::Timestamp;
@@ -13,7 +13,6 @@ use runtime::log::{Commit, Expected, Filter, Item, Log, Partition, StreamAppend}
 use rusqlite::Connection;
 use serde::Serialize;
 use std::future::Future;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -81,7 +80,7 @@ async fn main() {
     }
     let replay = replay(folder.path()).await;
     let report = Report { payload_bytes: PAYLOAD_BYTES, repetitions: REPETITIONS, round_ms: ROUND.as_millis(), appends, replay };
-    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&report).unwrap()).unwrap();
+    println!("{}", serde_json::to_string_pretty(&report).unwrap());
 }
 
 async fn log_round(path: &Path, writers: usize) -> Round {
