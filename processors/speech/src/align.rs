@@ -129,9 +129,7 @@ fn inside(timings: &[Timing], span: Span, offset: f64) -> Vec<Word> {
 fn spread_evenly(segment: &mut Segment) {
     let texts: Vec<&str> = segment.text.split_whitespace().collect();
     let total: usize = texts.iter().map(|text| text.chars().count()).sum();
-    let at = |characters: usize| {
-        MediaTime(segment.span.start().0 + (segment.span.duration().0 as u128 * characters as u128 / total.max(1) as u128) as u64)
-    };
+    let at = |characters: usize| MediaTime(segment.span.start().0 + segment.span.duration().0 * characters as u64 / total.max(1) as u64);
     let mut before = 0;
     let mut words = vec![];
     for text in texts {

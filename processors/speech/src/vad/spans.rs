@@ -45,10 +45,9 @@ fn bare_ranges(probabilities: &[f32], length: usize, samples_max: usize) -> Vec<
     for (frame, &probability) in probabilities.iter().enumerate() {
         let at = frame * FRAME;
         if probability >= SPEECH_STARTS {
-            if walk.pause.take().is_some() {
-                if let Some((_, resumed @ None)) = &mut walk.cut {
-                    *resumed = Some(at);
-                }
+            let ended_pause = walk.pause.take().is_some();
+            if let (true, Some((_, resumed @ None))) = (ended_pause, &mut walk.cut) {
+                *resumed = Some(at);
             }
             if walk.start.is_none() {
                 walk = Walk { start: Some(at), ..Walk::default() };

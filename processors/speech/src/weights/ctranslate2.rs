@@ -218,7 +218,7 @@ mod tests {
     /// Returns a file of one variable.
     fn file(name: &str, shape: &[u32], dtype: u8, data: &[u8]) -> Vec<u8> {
         let mut bytes = 6u32.to_le_bytes().to_vec();
-        let mut string = |bytes: &mut Vec<u8>, text: &str| {
+        let string = |bytes: &mut Vec<u8>, text: &str| {
             bytes.extend_from_slice(&(text.len() as u16 + 1).to_le_bytes());
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(0);
