@@ -1,7 +1,7 @@
 //! Where one shot ends and the next begins.
 
 use super::gop::Group;
-use super::small::Tiny;
+use super::small::{Change, Tiny};
 use domain::artefact::Shot;
 use domain::{MediaTime, Span};
 
@@ -21,7 +21,7 @@ const SURE_CONTENT: f32 = 18.0;
 const SAME_PALETTE: f32 = 0.03;
 const SAME_CONTENT: f32 = 12.0;
 
-/// With a key frame on the beat and no large unit before it, only a change this great can be a cut.
+/// With a key frame on the beat and no large unit to explain it, a palette change this great may be a cut.
 const ON_BEAT_PALETTE: f32 = 0.15;
 
 /// A longer group is decoded whole: it hides too much. (x264 puts 250 frames between key frames unless told otherwise.)
@@ -46,8 +46,8 @@ impl Plan {
     pub(super) const ALL: Self = Self { units: usize::MAX, until: MediaTime(u64::MAX), is_cut_at_end: false };
 }
 
-/// Judges a group by its key frame, the next one, and the next group; the last group has none of these.
-pub(super) fn plan(group: &Group, here: &Tiny, next: Option<(&Group, &Tiny)>) -> Plan {
+/// Judges a group by the next one and how much its key frame differs; the last group has neither.
+pub(super) fn plan(group: &Group, next: Option<(&Group, Change)>) -> Plan {
     if group.end.minus(group.start) > LONG_GROUP {
         return Plan::ALL;
     }
@@ -55,23 +55,27 @@ pub(super) fn plan(group: &Group, here: &Tiny, next: Option<(&Group, &Tiny)>) ->
         Some(spike) => Plan { units: spike.units, until: spike.at, is_cut_at_end: false },
         None => Plan::default(),
     };
-    let Some((next_group, there)) = next else { return inside };
-    let (palette, content) = (here.palette_change(there), here.content_change(there));
+    let Some((next_group, change)) = next else { return inside };
     if next_group.is_off_beat {
-        if palette < SAME_PALETTE && content < SAME_CONTENT {
+        if change.palette < SAME_PALETTE && change.content < SAME_CONTENT {
             return inside;
         }
-        return if palette >= SURE_PALETTE && content >= SURE_CONTENT { Plan { is_cut_at_end: true, ..inside } } else { Plan::ALL };
+        let is_sure = change.palette >= SURE_PALETTE && change.content >= SURE_CONTENT;
+        return if is_sure { Plan { is_cut_at_end: true, ..inside } } else { Plan::ALL };
     }
     // On the beat a cut is rare, and everything that moves for seconds looks like one.
-    let is_unexplained = group.spike.is_none() && palette >= ON_BEAT_PALETTE && content >= CUT_CONTENT;
-    if is_unexplained { Plan::ALL } else { inside }
+    if group.spike.is_none() && is_great(change) { Plan::ALL } else { inside }
+}
+
+/// Tells whether frames that are seconds apart differ so much that there must be a cut between them, or a slow change.
+pub(super) fn is_great(change: Change) -> bool {
+    change.palette >= ON_BEAT_PALETTE && change.content >= CUT_CONTENT
 }
 
 /// Tells whether a cut lies between two frames that follow each other.
 pub(super) fn is_cut(before: &Tiny, after: &Tiny) -> bool {
-    let content = before.content_change(after);
-    content >= CUT_CONTENT || content >= CUT_CONTENT_WITH_PALETTE && before.palette_change(after) >= CUT_PALETTE
+    let Change { content, palette } = Change::between(before, after);
+    content >= CUT_CONTENT || content >= CUT_CONTENT_WITH_PALETTE && palette >= CUT_PALETTE
 }
 
 /// Returns the shots between cuts; cuts that come too soon after another are dropped.

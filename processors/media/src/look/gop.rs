@@ -13,7 +13,7 @@ const KEY_SPACING: MediaTime = MediaTime::from_millis(500);
 /// A group as long as the longest, or as this part of all groups, ends on the regular beat.
 const REGULAR_PART: f64 = 0.3;
 
-/// A unit this many times larger than what is usual around it …
+/// A unit this many times larger than what is usual before or after it …
 const SPIKE_TIMES: f64 = 4.0;
 
 /// … and at least this part of the smaller key frame next to it may be the first after a cut.
@@ -104,15 +104,18 @@ fn last_spike(units: &[Unit], from: usize, to: usize) -> Option<Spike> {
     Some(Spike { at: units[index].at, units: index - from + 1 + REORDERED_UNITS })
 }
 
-/// Returns the upper quartile of the sizes around unit `index`, without itself, inside its group.
+/// Returns the upper quartile of the sizes before unit `index` or after it, inside its group: the smaller of the two,
+/// because a cut leads from a quiet shot to a busy one or the other way round.
 fn usual_bytes(units: &[Unit], index: usize, from: usize, to: usize) -> f64 {
-    let around = index.saturating_sub(USUAL_UNITS).max(from)..(index + USUAL_UNITS + 1).min(to);
-    let mut sizes: Vec<u32> = around.filter(|&other| other != index).map(|other| units[other].bytes).collect();
-    if sizes.is_empty() {
-        return 0.0;
-    }
+    let before = upper_quartile(&units[index.saturating_sub(USUAL_UNITS).max(from)..index]);
+    let after = upper_quartile(&units[index + 1..(index + 1 + USUAL_UNITS).min(to)]);
+    f64::from(before.into_iter().chain(after).min().unwrap_or(0))
+}
+
+fn upper_quartile(units: &[Unit]) -> Option<u32> {
+    let mut sizes: Vec<u32> = units.iter().map(|unit| unit.bytes).collect();
     let quartile = sizes.len() * 3 / 4;
-    f64::from(*sizes.select_nth_unstable(quartile).1)
+    (!sizes.is_empty()).then(|| *sizes.select_nth_unstable(quartile).1)
 }
 
 #[cfg(test)]

@@ -14,13 +14,13 @@ mod small;
 pub use faces_in::faces_in;
 
 use crate::decode::{DecodeError, Frames, Pick, Unit};
-use cuts::{LONG_GROUP, Plan, is_cut};
+use cuts::{LONG_GROUP, Plan, is_cut, is_great};
 use domain::MediaTime;
 use domain::artefact::{KeyFrame, MediaFacts, Shot};
 use gop::{Doorkeeper, Group};
 use key_frames::Gallery;
 use serde::{Deserialize, Serialize};
-use small::{Shrinker, Tiny};
+use small::{Change, Shrinker, Tiny};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,8 +49,14 @@ pub fn look(path: &Path, facts: &MediaFacts, progress: &mut dyn FnMut(f32)) -> R
         let sure = plans.iter().zip(groups.iter().skip(1)).filter(|(plan, _)| plan.is_cut_at_end);
         let mut cuts: Vec<MediaTime> = sure.map(|(_, next)| next.start).collect();
         if plans.iter().any(|plan| plan.units > 0) {
-            let inside = second_pass(path, &groups, &plans, gallery, &mut |at| progress(FIRST_PASS + (1.0 - FIRST_PASS) * part(at)))?;
-            cuts.extend(inside);
+            let mut tell = |at| progress(FIRST_PASS + (1.0 - FIRST_PASS) * part(at));
+            let found = second_pass(path, &groups, &plans, gallery, &mut tell)?;
+            cuts.extend(found.cuts);
+            if !found.unexplained.is_empty() {
+                let mut again = vec![Plan::default(); groups.len()];
+                found.unexplained.into_iter().for_each(|index| again[index] = Plan::ALL);
+                cuts.extend(second_pass(path, &groups, &again, gallery, &mut |_| {})?.cuts);
+            }
         }
         tracing::debug!(
             groups = groups.len(),
@@ -69,19 +75,26 @@ fn first_pass(path: &Path, gallery: &mut Gallery, progress: &mut dyn FnMut(Media
     let keeper = Arc::clone(&door);
     let mut frames = Frames::open(path, None, Pick::Units(Arc::new(move |unit| keeper.admit(unit))))?;
     let mut shrinker = Shrinker::default();
-    let mut keys: Vec<(MediaTime, Tiny)> = Vec::new();
+    let mut keys: Vec<Key> = Vec::new();
+    let mut before: Option<Tiny> = None;
     while let Some(frame) = frames.next_frame()? {
         let tiny = shrinker.tiny(&frame);
         gallery.offer(&mut shrinker, &frame, &tiny);
-        keys.push((frame.at, tiny));
+        let change = before.as_ref().map(|before| Change::between(before, &tiny)).unwrap_or_default();
+        keys.push(Key { at: frame.at, change });
+        before = Some(tiny);
         progress(frame.at);
     }
     let groups = door.groups();
     let plans = (0..groups.len()).map(|index| {
-        let here = picture_at(&keys, &groups[index]);
-        let next = groups.get(index + 1).and_then(|group| picture_at(&keys, group).map(|tiny| (group, tiny)));
+        let here = key_of(&keys, &groups[index]);
+        let next = groups.get(index + 1).map(|group| (group, key_of(&keys, group)));
         match (here, next) {
-            (Some(here), next) if next.is_some() || index + 1 == groups.len() => cuts::plan(&groups[index], here, next),
+            (Some(_), None) => cuts::plan(&groups[index], None),
+            // The change was measured against the key frame before it only if that is the one of this group.
+            (Some(here), Some((next_group, Some(next)))) if next == here + 1 => {
+                cuts::plan(&groups[index], Some((next_group, keys[next].change)))
+            }
             // A key frame that did not decode says nothing about its group.
             _ => Plan::ALL,
         }
@@ -90,9 +103,23 @@ fn first_pass(path: &Path, gallery: &mut Gallery, progress: &mut dyn FnMut(Media
     Ok((groups, plans))
 }
 
-fn picture_at<'a>(keys: &'a [(MediaTime, Tiny)], group: &Group) -> Option<&'a Tiny> {
-    let index = keys.binary_search_by_key(&group.start, |(at, _)| *at).ok()?;
-    Some(&keys[index].1)
+/// A decoded key frame, as little of it as must be kept for hours of video.
+struct Key {
+    at: MediaTime,
+    /// Against the key frame before it.
+    change: Change,
+}
+
+fn key_of(keys: &[Key], group: &Group) -> Option<usize> {
+    keys.binary_search_by_key(&group.start, |key| key.at).ok()
+}
+
+/// What a pass over unclear groups found.
+#[derive(Default)]
+struct Found {
+    cuts: Vec<MediaTime>,
+    /// Groups that were decoded up to a large unit, and still differ from the next key frame.
+    unexplained: Vec<usize>,
 }
 
 /// Decodes what the plans say, and returns the cuts inside.
@@ -102,10 +129,10 @@ fn second_pass(
     plans: &[Plan],
     gallery: &mut Gallery,
     progress: &mut dyn FnMut(MediaTime),
-) -> Result<Vec<MediaTime>, DecodeError> {
+) -> Result<Found, DecodeError> {
     let mut frames = Frames::open(path, None, Pick::Units(planned(groups, plans.to_vec())))?;
     let mut shrinker = Shrinker::default();
-    let mut cuts = Vec::new();
+    let mut found = Found::default();
     let mut before: Option<(usize, Tiny)> = None;
     while let Some(frame) = frames.next_frame()? {
         let index = groups.partition_point(|group| group.start <= frame.at).saturating_sub(1);
@@ -115,11 +142,16 @@ fn second_pass(
             continue;
         }
         let tiny = shrinker.tiny(&frame);
-        if let Some((group_before, last)) = &before
-            && (*group_before == index || *group_before + 1 == index && plans[*group_before] == Plan::ALL)
-            && is_cut(last, &tiny)
-        {
-            cuts.push(frame.at);
+        if let Some((group_before, last)) = &before {
+            let plan_before = plans[*group_before];
+            let is_next_group = *group_before + 1 == index;
+            if (*group_before == index || is_next_group && plan_before == Plan::ALL) && is_cut(last, &tiny) {
+                found.cuts.push(frame.at);
+            }
+            let is_partial = plan_before.units > 0 && plan_before != Plan::ALL && !plan_before.is_cut_at_end;
+            if is_next_group && is_partial && is_great(Change::between(last, &tiny)) {
+                found.unexplained.push(*group_before);
+            }
         }
         if groups[index].end.minus(groups[index].start) > LONG_GROUP {
             gallery.offer(&mut shrinker, &frame, &tiny);
@@ -127,10 +159,10 @@ fn second_pass(
         before = Some((index, tiny));
         progress(frame.at);
     }
-    Ok(cuts)
+    Ok(found)
 }
 
-/// Chooses the planned units of each group, and the first unit after a group that is decoded whole.
+/// Chooses the planned units of each group, and the first unit after each such group.
 fn planned(groups: &[Group], plans: Vec<Plan>) -> Arc<dyn Fn(Unit) -> bool + Send + Sync> {
     let starts: Vec<MediaTime> = groups.iter().map(|group| group.start).collect();
     // Which group the next key unit may begin, and how many units of the current one have passed.
@@ -145,6 +177,6 @@ fn planned(groups: &[Group], plans: Vec<Plan>) -> Arc<dyn Fn(Unit) -> bool + Sen
         }
         *passed += 1;
         let Some(index) = upcoming.checked_sub(1) else { return false };
-        *passed <= plans[index].units || begins && index > 0 && plans[index - 1] == Plan::ALL
+        *passed <= plans[index].units || begins && index > 0 && plans[index - 1].units > 0
     })
 }

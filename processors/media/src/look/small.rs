@@ -40,6 +40,21 @@ pub(super) struct Tiny {
     histogram: Vec<f32>,
 }
 
+/// How much two pictures differ; nothing by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Change {
+    /// See [`Tiny::content_change`].
+    pub content: f32,
+    /// See [`Tiny::palette_change`].
+    pub palette: f32,
+}
+
+impl Change {
+    pub(super) fn between(before: &Tiny, after: &Tiny) -> Self {
+        Self { content: before.content_change(after), palette: before.palette_change(after) }
+    }
+}
+
 impl Shrinker {
     /// Returns the grey copy, turned clockwise by `rotation_degrees`.
     pub(super) fn grey(&mut self, frame: &Frame, rotation_degrees: u16) -> Grey {

@@ -2,11 +2,17 @@
 
 use super::{ProbeError, Refusal};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// How much is looked at: transport streams show themselves by a sync byte per 188 or 192 bytes.
 const HEAD_BYTES: u64 = 4_096;
+
+/// A fragmented MP4 has two atoms per fragment: six hours of fragments of a quarter of a second.
+const ATOMS_MAX: usize = 200_000;
+
+/// An atom has at least a size and a name.
+const SMALLEST_ATOM: u64 = 8;
 
 /// Bytes per transport stream packet, and per packet with a time code before it.
 const TS_PACKET: usize = 188;
@@ -27,8 +33,37 @@ pub(super) fn recognise(path: &Path, limit: u64) -> Result<&'static str, ProbeEr
         return Err(Refusal::TooLarge { bytes, limit }.into());
     }
     let mut head = Vec::new();
-    file.take(HEAD_BYTES).read_to_end(&mut head)?;
-    Ok(from_head(&head)?)
+    (&file).take(HEAD_BYTES).read_to_end(&mut head)?;
+    let name = from_head(&head)?;
+    if ["mp4", "quicktime"].contains(&name) {
+        check_atoms(&file, bytes)?;
+    }
+    Ok(name)
+}
+
+/// Checks that every top-level atom of an MP4 ends inside the file, and that the index is among them.
+fn check_atoms(mut file: &File, bytes: u64) -> Result<(), ProbeError> {
+    let truncated = |found: String| ProbeError::from(Refusal::Truncated { found });
+    let (mut offset, mut has_index) = (0, false);
+    for _ in 0..ATOMS_MAX {
+        if offset + SMALLEST_ATOM > bytes {
+            break;
+        }
+        let mut head = [0; 16];
+        file.seek(SeekFrom::Start(offset))?;
+        let length = file.read(&mut head)?;
+        has_index |= head[4..8] == *b"moov";
+        let size = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
+            0 => bytes - offset,
+            1 if length == 16 => u64::from_be_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]),
+            size => u64::from(size),
+        };
+        offset = offset.saturating_add(size.max(SMALLEST_ATOM));
+    }
+    if offset > bytes {
+        return Err(truncated(format!("it has {bytes} of {offset} bytes")));
+    }
+    if has_index { Ok(()) } else { Err(truncated("its index is missing".to_string())) }
 }
 
 fn from_head(head: &[u8]) -> Result<&'static str, Refusal> {

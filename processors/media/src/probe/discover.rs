@@ -8,6 +8,7 @@ use gstreamer::glib;
 use gstreamer_pbutils as gst_pbutils;
 use gstreamer_pbutils::prelude::*;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How long Discoverer may take: it decodes one frame per track, which on a slow disk takes a few seconds.
 const DISCOVER_SECONDS: u64 = 30;
@@ -39,10 +40,10 @@ const CODECS: &[(&str, &str)] = &[
 
 pub(super) fn discover(path: &Path, container: &str, limits: Limits) -> Result<MediaFacts, ProbeError> {
     let damaged = |reason: String| ProbeError::from(Refusal::Damaged { reason });
-    let address = glib::filename_to_uri(std::path::absolute(path)?, None).map_err(|error| damaged(error.to_string()))?;
-    let discoverer =
-        gst_pbutils::Discoverer::new(gst::ClockTime::from_seconds(DISCOVER_SECONDS)).map_err(|error| damaged(error.to_string()))?;
-    let info = discoverer.discover_uri(&address).map_err(|error| explain(&error, container))?;
+    let (info, error) = ask(path)?;
+    if let Some(error) = error.filter(|error| !error.matches(gst::CoreError::MissingPlugin)) {
+        return Err(explain(&error, container));
+    }
     let tracks = info.stream_list();
     if tracks.iter().filter_map(DiscovererStreamInfoExt::caps).any(|caps| is_encrypted(&caps)) {
         return Err(Refusal::Encrypted.into());
@@ -65,6 +66,36 @@ pub(super) fn discover(path: &Path, container: &str, limits: Limits) -> Result<M
         return Err(damaged("it says no duration".to_string()));
     }
     Ok(MediaFacts { container: container.to_string(), duration_us, video, audio })
+}
+
+/// Asks Discoverer, and returns what it found together with its error: a track that cannot be decoded (a camera's telemetry,
+/// say) is an error, and yet the others are fine. Its blocking call would drop what it found.
+fn ask(path: &Path) -> Result<(gst_pbutils::DiscovererInfo, Option<glib::Error>), ProbeError> {
+    let damaged = |reason: String| ProbeError::from(Refusal::Damaged { reason });
+    let address = glib::filename_to_uri(std::path::absolute(path)?, None).map_err(|error| damaged(error.to_string()))?;
+    let found = Arc::new(Mutex::new(None));
+    let context = glib::MainContext::new();
+    let asked = context.with_thread_default(|| {
+        let discoverer = gst_pbutils::Discoverer::new(gst::ClockTime::from_seconds(DISCOVER_SECONDS))?;
+        let answers = glib::MainLoop::new(Some(&context), false);
+        let store = Arc::clone(&found);
+        discoverer.connect_discovered(move |_, info, error| {
+            *store.lock().unwrap_or_else(PoisonError::into_inner) = Some((info.clone(), error.cloned()));
+        });
+        let last = answers.clone();
+        discoverer.connect_finished(move |_| last.quit());
+        discoverer.start();
+        let asked = discoverer.discover_uri_async(&address);
+        if asked.is_ok() {
+            answers.run();
+        }
+        discoverer.stop();
+        asked.map_err(|error| glib::Error::new(gst::CoreError::Failed, &error.to_string()))
+    });
+    let asked = asked.map_err(|error| damaged(error.to_string()))?;
+    asked.map_err(|error| damaged(error.to_string()))?;
+    let answer = found.lock().unwrap_or_else(PoisonError::into_inner).take();
+    answer.ok_or_else(|| damaged("it could not be examined".to_string()))
 }
 
 fn video_facts(track: &gst_pbutils::DiscovererVideoInfo) -> VideoFacts {

@@ -26,6 +26,9 @@ const USUAL: &[(u32, u32)] = &[
 const CLOCK_TOLERANCE: f64 = 3e-4;
 const STAMP_TOLERANCE_SECONDS: f64 = 0.001;
 
+/// Times nearer than this are of one frame: 400 frames a second are more than any video has.
+const SAME_FRAME: MediaTime = MediaTime(2_500);
+
 /// What time stamps say about the frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pace {
@@ -39,7 +42,8 @@ pub(super) fn pace(windows: &mut [Vec<MediaTime>]) -> Option<Pace> {
     let (mut longest_seconds, mut frames_in_longest) = (0.0, 0);
     for times in windows {
         times.sort_unstable();
-        times.dedup();
+        // After a seek a parser may guess the same frame's time anew, a fraction of a millisecond off.
+        times.dedup_by(|later, earlier| later.minus(*earlier) < SAME_FRAME);
         durations.extend(times.windows(2).map(|pair| pair[1].minus(pair[0]).seconds()));
         if let [first, .., last] = times[..] {
             let seconds = last.minus(first).seconds();

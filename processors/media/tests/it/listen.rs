@@ -27,7 +27,7 @@ fn check_loudness(made: &Generated, path: &Path) {
     let (ours, theirs) = (hear(made, path).0.loudness.unwrap(), by_ffmpeg(path));
     let what = format!("{}: {ours:?}, ffmpeg {theirs:?}", path.display());
     assert!((ours.integrated_lufs - theirs.integrated_lufs).abs() <= 0.15, "{what}");
-    assert!((ours.range_lu - theirs.range_lu).abs() <= 0.3, "{what}");
+    assert!((ours.range_lu - theirs.range_lu).abs() <= 0.6, "{what}");
     assert!((ours.true_peak_dbtp - theirs.true_peak_dbtp).abs() <= 0.3, "{what}");
 }
 

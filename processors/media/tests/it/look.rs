@@ -94,7 +94,7 @@ fn faces_on_a_stage_are_found_and_followed() {
     let (facts, seen) = see(&path);
     assert!(seen.key_frames.iter().any(|frame| !frame.faces.is_empty()));
     let samples = faces_in(&path, &facts, span(0.0, 10.0), 5.0, &mut |_| {}).unwrap();
-    assert!((48..=51).contains(&samples.len()), "{}", samples.len());
+    assert!((45..=51).contains(&samples.len()), "{}", samples.len());
     let with_face = samples.iter().filter(|sample| !sample.faces.is_empty()).count();
     assert!(with_face >= samples.len() / 2, "{with_face} of {}", samples.len());
     assert!(samples.iter().flat_map(|sample| &sample.faces).any(|face| face.mouth_motion > 0.0));
@@ -115,7 +115,7 @@ fn faces_of_a_turned_video_are_given_in_the_upright_picture() {
     let made = Generated::new();
     // Stored lying on its side, with the flag that makes players turn it back.
     let lying = made.ffmpeg("lying.mp4", &format!("-i {} -t 4 -vf transpose=2 -c:v libx264 -preset veryfast -crf 16 -an", path.display()));
-    let turned = made.ffmpeg("turned.mp4", &format!("-i {} -c copy -metadata:s:v:0 rotate=90", lying.display()));
+    let turned = made.ffmpeg("turned.mp4", &format!("-i {} -c copy -metadata:s:v:0 rotate=270", lying.display()));
     let centres = |path: &Path| {
         let samples = faces_in(path, &facts(path), span(0.0, 4.0), 2.0, &mut |_| {}).unwrap();
         samples.iter().filter_map(|sample| sample.faces.first().map(|face| face.rect.centre())).collect::<Vec<_>>()

@@ -47,7 +47,8 @@ fn other_containers_and_codecs_are_read() {
 fn a_turned_phone_video_says_how_far() {
     let made = Generated::new();
     let upright = made.ffmpeg("upright.mp4", PLAIN);
-    let turned = made.ffmpeg("turned.mp4", &format!("-i {} -c copy -metadata:s:v:0 rotate=90", upright.display()));
+    // ffmpeg counts the other way round.
+    let turned = made.ffmpeg("turned.mp4", &format!("-i {} -c copy -metadata:s:v:0 rotate=270", upright.display()));
     let video = facts(&turned).video.unwrap();
     assert_eq!((video.width, video.height, video.rotation_degrees), (320, 180, 90));
 }
