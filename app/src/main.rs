@@ -1,1 +1,40 @@
-fn main() {}
+//! The binary: parses the command line, opens the data directory, and runs what was asked for.
+
+mod cli;
+mod commands;
+mod engine;
+mod problem;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::MediaChild) {
+        return media::child::serve();
+    }
+    wait_politely();
+    runtime::tls::install_provider();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(threads) => threads.block_on(commands::run(cli)),
+        Err(error) => problem::report(&anyhow::Error::from(error).context("starting the threads")),
+    }
+}
+
+/// Starts this program again with the variable that makes LibTorch's idle threads sleep instead of spin.
+///
+/// It is read when the library is loaded, so it cannot be set from inside; spinning threads would slow everything else down ten-fold.
+fn wait_politely() {
+    let (name, value) = speech::WAIT_POLICY;
+    if std::env::var_os(name).is_some() {
+        return;
+    }
+    let Ok(exe) = std::env::current_exe() else { return };
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // It returns only when it fails; then the work is slower, not wrong.
+    let error = std::process::Command::new(exe).args(arguments).env(name, value).exec();
+    eprintln!("could not start again with {name}={value} ({error}): hearing speech will be slow");
+}

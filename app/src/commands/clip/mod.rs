@@ -1,0 +1,156 @@
+//! `clipflow clip`: submits a video, watches its stages, and lays the clips into a folder.
+
+mod export;
+mod show;
+mod watch;
+
+use crate::cli::{Clip, Shared};
+use crate::engine::{Engine, Store};
+use crate::problem::Problem;
+use anyhow::Context as _;
+use domain::id::VideoId;
+use domain::video::{Command, Source, Video, Wish};
+use domain::{BlobRef, MediaTime};
+use indicatif::HumanDuration;
+use runtime::clock::Clock;
+use runtime::execute::{Context, ExecuteError, execute, load};
+use runtime::ids;
+use runtime::shutdown;
+use std::path::Path;
+use std::time::Instant;
+use uuid::Uuid;
+use watch::Ending;
+
+/// Largest subtitle file that is taken in.
+const SUBTITLES_BYTES_MAX: u64 = edit::subtitles::MAX_BYTES as u64;
+
+pub(crate) async fn run(shared: &Shared, options: Clip) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let store = Store::open(&shared.data).await?;
+    let wish = wish(&options);
+    let source = source(&store, &options.video).await?;
+    let subtitles = match &options.transcript {
+        Some(path) => Some(subtitles(&store, path).await?),
+        None => None,
+    };
+    let video = video_id(&store, &source, subtitles.as_ref(), &wish);
+    let is_known = is_complete(&store, video).await?;
+    submit(&store, video, &options.video, source, subtitles, wish).await?;
+    if is_known {
+        eprintln!("These clips were made before with the same settings; they are taken from {}.", shared.data.display());
+    } else {
+        work(&store, shared, &options, video).await?;
+    }
+    let clips = export::export(&store, video, &options.out).await?;
+    if options.json {
+        show::json(&store, &clips).await?;
+    } else {
+        show::table(&clips, &options.out);
+        eprintln!("{} clips in {}.", clips.len(), HumanDuration(started.elapsed()));
+    }
+    Ok(())
+}
+
+/// Runs the processors until the video is done.
+async fn work(store: &Store, shared: &Shared, options: &Clip, video: VideoId) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal()?;
+    let mut engine = Engine::start(store, shared, &options.work, stop.child_token())?;
+    let progress = engine.progress.clone();
+    let ending = tokio::select! {
+        ending = watch::until_done(store, video, progress) => ending,
+        error = engine.failure() => Err(error),
+        () = stop.cancelled() => Err(Problem::new("STOPPED", "stopped; run the same command again to go on where it stopped").into()),
+    };
+    engine.stop().await?;
+    match ending? {
+        Ending::Completed => Ok(()),
+        Ending::Nothing { explanation } => Err(Problem::new("NO_CLIPS", format!("no clip was found: {explanation}")).into()),
+        Ending::Failed(failure) => Err(Problem::from(failure).into()),
+    }
+}
+
+fn wish(options: &Clip) -> Wish {
+    let mut ratios = options.ratio.clone();
+    ratios.dedup();
+    Wish {
+        count: options.count,
+        ratios,
+        style: options.style,
+        length_min: MediaTime::from_seconds(options.lengths.0),
+        length_max: MediaTime::from_seconds(options.lengths.1),
+        model: options.model.clone(),
+        language: options.language.clone(),
+    }
+}
+
+async fn source(store: &Store, video: &str) -> anyhow::Result<Source> {
+    if video.starts_with("http://") || video.starts_with("https://") {
+        return Ok(Source::Url { url: video.into() });
+    }
+    let path = Path::new(video);
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(Problem::new("NOT_A_FILE", format!("{} is not a file: name a video file or an http(s) address", path.display())).into());
+    }
+    let blob = store.blobs.put_file(path, "application/octet-stream").await.map_err(stored)?;
+    Ok(Source::Upload { blob })
+}
+
+async fn subtitles(store: &Store, path: &Path) -> anyhow::Result<BlobRef> {
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if metadata.len() > SUBTITLES_BYTES_MAX {
+        let reason = format!("{} has more than {} MiB, which no transcript has", path.display(), SUBTITLES_BYTES_MAX >> 20);
+        return Err(Problem::new("UNREADABLE_SUBTITLES", reason).into());
+    }
+    store.blobs.put_file(path, "text/plain").await.map_err(stored)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new("NO_SUCH_FILE", format!("{} cannot be read ({error}): check the name", path.display()))
+}
+
+fn stored(error: runtime::blobs::BlobError) -> anyhow::Error {
+    match error {
+        runtime::blobs::BlobError::Full => Problem::new("DISK_FULL", error.to_string()).into(),
+        other => anyhow::Error::from(other).context("storing the file"),
+    }
+}
+
+/// Returns the id of a submission: the same file with the same settings is the same video.
+fn video_id(store: &Store, source: &Source, subtitles: Option<&BlobRef>, wish: &Wish) -> VideoId {
+    let source = match source {
+        Source::Upload { blob } => blob.sha256.to_string(),
+        Source::Url { url } => url.clone(),
+    };
+    let subtitles = subtitles.map(|blob| blob.sha256);
+    VideoId(Uuid::new_v5(&store.workspace.0, format!("{source} {subtitles:?} {wish:?}").as_bytes()))
+}
+
+async fn is_complete(store: &Store, video: VideoId) -> anyhow::Result<bool> {
+    match load::<Video>(&store.log, store.workspace, video.0).await? {
+        Video::Known(known) => Ok(known.is_scored && known.pending.is_empty() && known.failed.is_empty() && !known.rendered.is_empty()),
+        Video::Absent | Video::Refused { .. } | Video::Deleted => Ok(false),
+    }
+}
+
+/// Submits the video, and asks once more for stages that failed in an earlier run.
+async fn submit(store: &Store, video: VideoId, name: &str, source: Source, subtitles: Option<BlobRef>, wish: Wish) -> anyhow::Result<()> {
+    let title = Path::new(name).file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+    command(store, video, Command::Submit { title, source, subtitles, wish }).await?;
+    let Video::Known(known) = load::<Video>(&store.log, store.workspace, video.0).await? else { return Ok(()) };
+    for stage in known.failed_stages {
+        command(store, video, Command::RetryStage { stage }).await.with_context(|| format!("trying {stage} again"))?;
+    }
+    Ok(())
+}
+
+async fn command(store: &Store, video: VideoId, command: Command) -> anyhow::Result<()> {
+    let context = Context::request(ids::fresh_commit(), store.workspace, "owner", Clock::system().now());
+    match execute::<Video>(&store.log, context, video.0, command).await {
+        Ok(_receipt) => Ok(()),
+        Err(ExecuteError::Refused(domain::video::Error::Refused { reason })) => Err(Problem::new("REFUSED", reason).into()),
+        Err(ExecuteError::Refused(refusal)) => Err(Problem::new("NOT_POSSIBLE", refusal.to_string()).into()),
+        Err(error @ ExecuteError::Full) => Err(Problem::new("DISK_FULL", error.to_string()).into()),
+        Err(error) => Err(error.into()),
+    }
+}

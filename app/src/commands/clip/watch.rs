@@ -1,0 +1,197 @@
+//! Follows a video on the log until it is done, with a bar per stage.
+
+use crate::engine::Store;
+use domain::artefact::Ratio;
+use domain::clip;
+use domain::id::{ClipId, VideoId};
+use domain::transcript;
+use domain::video::{self, Failure};
+use futures::StreamExt;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use proto::{Event, Recorded};
+use runtime::log::{Filter, Item, Log, Partition};
+use runtime::progress::{Progress, ProgressChannel};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// Steps of a bar: fine enough to move every second in an hour of work.
+const STEPS: u64 = 10_000;
+
+const STAGES: [(&str, &str); 5] = [
+    ("ingest", "checking the file"),
+    ("transcribe", "hearing the words"),
+    ("analyze", "looking at the picture"),
+    ("score", "finding the clips"),
+    ("render", "rendering"),
+];
+
+/// How a video ended.
+pub(super) enum Ending {
+    /// Clips were made, perhaps not all.
+    Completed,
+    /// Nothing was worth a clip.
+    Nothing {
+        /// Which rule removed what.
+        explanation: String,
+    },
+    /// It cannot be used, or a stage gave up.
+    Failed(Failure),
+}
+
+/// Returns how the video ends, showing how far it is meanwhile.
+pub(super) async fn until_done(store: &Store, video: VideoId, progress: ProgressChannel) -> anyhow::Result<Ending> {
+    let mut watch = Watch::new(video);
+    let mut events = store.log.read(Partition::EMBEDDED, 0, Filter::workspace(store.workspace));
+    let mut moments = Box::pin(progress.subscribe());
+    // An earlier run's ending counts only if nothing was asked for after it, which is known at the end of the log.
+    let mut ending = None;
+    loop {
+        tokio::select! {
+            Some(item) = events.next() => match item? {
+                Item::Event(event) => match watch.see(&event)? {
+                    Change::None => {}
+                    Change::GoesOn => ending = None,
+                    Change::Ends(end) => ending = Some(end),
+                },
+                Item::CaughtUp(_) => if let Some(end) = ending.take() {
+                    watch.clear();
+                    return Ok(end);
+                },
+            },
+            Some(moment) = moments.next() => watch.tell(&moment),
+        }
+    }
+}
+
+enum Change {
+    None,
+    GoesOn,
+    Ends(Ending),
+}
+
+/// What is known of the stages.
+struct Watch {
+    video: VideoId,
+    bars: Vec<ProgressBar>,
+    all: MultiProgress,
+    /// How many steps each stage has, and how many are done.
+    steps: HashMap<&'static str, (u64, u64)>,
+    /// Fractions of steps that run, by stage and part.
+    running: BTreeMap<(&'static str, String), f32>,
+    failures: HashMap<(ClipId, Ratio), Failure>,
+    rendered: u32,
+}
+
+impl Watch {
+    fn new(video: VideoId) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+        let style =
+            ProgressStyle::with_template("{prefix:22} {bar:32} {percent:>3} %  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bars = STAGES.map(|(_, title)| {
+            let bar = all.add(ProgressBar::new(STEPS).with_style(style.clone()).with_prefix(title));
+            bar.tick();
+            bar
+        });
+        Self { video, bars: bars.into(), all, steps: HashMap::new(), running: BTreeMap::new(), failures: HashMap::new(), rendered: 0 }
+    }
+
+    fn see(&mut self, event: &Recorded) -> anyhow::Result<Change> {
+        let is_ours = event.stream.id() == self.video.0;
+        Ok(match event.event()? {
+            Some(Event::Video(event)) if is_ours => self.see_video(event),
+            Some(Event::Transcript(transcript::Event::Begun { video, chunks, .. })) if video == self.video => {
+                self.steps.insert("transcribe", (chunks.len() as u64, 0));
+                Change::None
+            }
+            Some(Event::Transcript(transcript::Event::ChunkTranscribed { index, .. })) => {
+                self.running.remove(&("transcribe", index.to_string()));
+                self.steps.entry("transcribe").or_default().1 += 1;
+                self.draw("transcribe", "");
+                Change::None
+            }
+            Some(Event::Clip(clip::Event::RenderFailed { ratio, failure, .. })) => {
+                self.failures.insert((ClipId(event.stream.id()), ratio), failure);
+                Change::None
+            }
+            _ => Change::None,
+        })
+    }
+
+    fn see_video(&mut self, event: video::Event) -> Change {
+        match event {
+            video::Event::Ingested { .. } => self.finish("ingest"),
+            video::Event::TranscriptAttached { .. } => self.finish("transcribe"),
+            video::Event::Analyzed { .. } => self.finish("analyze"),
+            video::Event::ClipsProposed { clips, ratios, .. } => {
+                self.finish("score");
+                self.steps.insert("render", (clips.len() as u64 * ratios.len() as u64, 0));
+            }
+            video::Event::RenderSettled { clip, ratio, .. } => {
+                self.running.remove(&("render", format!("{clip} {ratio}")));
+                self.steps.entry("render").or_default().1 += 1;
+                self.draw("render", "");
+            }
+            video::Event::NothingFound { explanation, .. } => return Change::Ends(Ending::Nothing { explanation }),
+            video::Event::Refused(failure) | video::Event::StageFailed { failure, .. } => return Change::Ends(Ending::Failed(failure)),
+            video::Event::Completed { rendered: 0, failed } if failed > 0 => {
+                let failure = self.failures.values().next().cloned();
+                let failure =
+                    failure.unwrap_or_else(|| Failure { code: "RENDER_FAILED".into(), reason: "no clip could be rendered".into() });
+                return Change::Ends(Ending::Failed(failure));
+            }
+            video::Event::Completed { rendered, .. } if rendered > 0 => {
+                self.rendered = rendered;
+                self.finish("render");
+                return Change::Ends(Ending::Completed);
+            }
+            video::Event::StageRetried { .. } => return Change::GoesOn,
+            video::Event::Submitted { .. } | video::Event::ReadyToScore { .. } | video::Event::Completed { .. } | video::Event::Deleted => {
+            }
+        }
+        Change::None
+    }
+
+    fn tell(&mut self, moment: &Progress) {
+        if moment.video != self.video {
+            return;
+        }
+        self.running.insert((moment.stage, moment.detail.clone()), moment.fraction);
+        let speed = moment.realtime_factor.map(|factor| format!("{factor:.1}x real time")).unwrap_or_default();
+        self.draw(moment.stage, &speed);
+    }
+
+    /// Draws a stage's bar: its finished steps and the parts of those that run, with the time that is left at the pace so far.
+    fn draw(&self, stage: &'static str, speed: &str) {
+        let Some(bar) = self.bar(stage) else { return };
+        let (steps, done) = self.steps.get(stage).copied().unwrap_or((1, 0));
+        let running: f32 = self.running.iter().filter(|((of, _), _)| *of == stage).map(|(_, fraction)| fraction).sum();
+        let fraction = ((done as f32 + running) / steps.max(1) as f32).clamp(0.0, 1.0);
+        bar.set_position((fraction * STEPS as f32) as u64);
+        let left = bar.elapsed().mul_f32((1.0 - fraction) / fraction.max(0.01));
+        let eta = if fraction > 0.02 { format!("{} s left", Duration::as_secs(&left)) } else { String::new() };
+        let count = if steps > 1 { format!("{done}/{steps}") } else { String::new() };
+        let parts: Vec<_> = [count.as_str(), eta.as_str(), speed].into_iter().filter(|part| !part.is_empty()).collect();
+        bar.set_message(parts.join(", "));
+    }
+
+    fn finish(&mut self, stage: &'static str) {
+        self.running.retain(|(of, _), _| *of != stage);
+        let Some(bar) = self.bar(stage) else { return };
+        bar.set_position(STEPS);
+        bar.finish_with_message("done");
+        if self.all.is_hidden() {
+            let title = STAGES.iter().find(|(name, _)| *name == stage).map_or(stage, |(_, title)| *title);
+            eprintln!("{title}: done");
+        }
+    }
+
+    fn bar(&self, stage: &str) -> Option<&ProgressBar> {
+        STAGES.iter().zip(&self.bars).find(|((name, _), _)| *name == stage).map(|(_, bar)| bar)
+    }
+
+    fn clear(&self) {
+        for bar in &self.bars {
+            bar.abandon();
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `clipflow serve`: everything in one process.
+
+use crate::cli::{Serve, Shared};
+use crate::engine::{Engine, Store};
+use crate::problem::Problem;
+use anyhow::Context as _;
+use gateway::Gateway;
+use gateway::auth::Auth;
+use gateway::upload::Uploads;
+use runtime::clock::Clock;
+use runtime::shutdown;
+use runtime::telemetry::Telemetry;
+use secrecy::ExposeSecret as _;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) -> anyhow::Result<()> {
+    let store = Store::open(&shared.data).await?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+        Problem::new("ADDRESS_IN_USE", format!("cannot listen on {} ({error}): choose another address with --listen", options.listen))
+    })?;
+    let stop = shutdown::on_signal()?;
+    let mut engine = Engine::start(&store, shared, &options.work, stop.child_token())?;
+    let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL).context("opening the read models")?;
+    let mut followers = JoinSet::new();
+    for model in projections::ALL {
+        followers.spawn(projections::run::follow(store.log.clone(), rows.clone(), model));
+    }
+    let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;
+    let gateway = Arc::new(Gateway {
+        log: store.log.clone(),
+        positions: rows.positions().clone(),
+        store: rows,
+        blobs: store.blobs.clone(),
+        progress: engine.progress.clone(),
+        clock: Clock::system(),
+        auth,
+        uploads: Uploads::open(&store.folder.join("uploads")).context("opening the uploads")?,
+        metrics: Box::new(telemetry.metrics_renderer()),
+        shutdown: stop.clone(),
+    });
+    let address = listener.local_addr()?;
+    eprintln!("ClipFlow listens on http://{address}  (GraphQL: /graphql, try it out: /graphiql)");
+    if let Some(key) = fresh_key {
+        eprintln!("Your key, shown this once: {}", key.expose_secret());
+    }
+    let outcome = tokio::select! {
+        served = gateway::serve(listener, gateway) => served,
+        error = engine.failure() => Err(error),
+    };
+    stop.cancel();
+    followers.shutdown().await;
+    engine.stop().await?;
+    outcome
+}
