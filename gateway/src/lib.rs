@@ -74,7 +74,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/graphql", any(graphql::http::serve))
         .route("/graphql/ws", get(graphql::websocket::serve))
         .layer(DefaultBodyLimit::max(graphql::http::BODY_BYTES_MAX))
-        .nest("/files", upload::routes())
+        .merge(upload::routes())
         .route("/media/{sha256}", get(media::serve))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

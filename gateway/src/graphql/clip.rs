@@ -20,7 +20,6 @@ use projections::clips;
 use proto::Wire as _;
 use std::fmt::Debug;
 
-/// A piece of a video that is worth watching by itself, with the reasons for it.
 pub(crate) struct Clip(pub(crate) clips::Row);
 
 impl Clip {
@@ -46,6 +45,7 @@ impl Clip {
     }
 }
 
+/// A piece of a video that is worth watching by itself, with the reasons for it.
 #[Object]
 impl Clip {
     /// Such as `clip_018f3c0a…`.
@@ -241,12 +241,12 @@ pub(crate) enum FeatureGroup {
     Delivery,
 }
 
-/// A file of a clip, made or wanted.
 pub(crate) struct Rendition {
     row: clips::Rendition,
     is_current: bool,
 }
 
+/// A file of a clip, made or wanted.
 #[Object]
 impl Rendition {
     /// Which aspect ratio.
@@ -374,12 +374,12 @@ impl ClipQuery {
     }
 }
 
-/// What came of a change to a clip.
 pub(crate) struct ClipPayload {
     clip: ClipId,
     token: Token,
 }
 
+/// What came of a change to a clip.
 #[Object]
 impl ClipPayload {
     /// Its id.

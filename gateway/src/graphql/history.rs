@@ -14,9 +14,9 @@ use proto::{StreamName, Wire as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Something that happened to an entity.
 pub(crate) struct HistoryEvent(pub(crate) audit::Row);
 
+/// Something that happened to an entity.
 #[Object]
 impl HistoryEvent {
     /// Such as `event_018f3c0a…`.

@@ -16,6 +16,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt as _};
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,8 +69,16 @@ fn parse(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Req
         }
         _ => Problem::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the request was cut off"),
     })?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", format!("the body is not a GraphQL request: {error}")))
+    let bad = |why: &dyn Display| Problem::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", format!("the body is not a GraphQL request: {why}"));
+    // A list would be read as the request's fields in order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(bad(&"it is not an object"));
+    }
+    let request: Request = serde_json::from_slice(&body).map_err(|error| bad(&error))?;
+    if request.query.trim().is_empty() {
+        return Err(bad(&"it has no query"));
+    }
+    Ok(request)
 }
 
 /// With the older media type a well-formed request is answered with 200 whatever comes of it; with the newer one the status tells.
@@ -109,6 +118,6 @@ fn events(answers: impl Stream<Item = Answer> + Send + 'static) -> Sse<impl Stre
         let data = serde_json::to_string(&coded(answer)).expect("answers are JSON");
         Event::default().event("next").data(data)
     };
-    let complete = futures::stream::once(async { Event::default().event("complete").data("") });
+    let complete = futures::stream::once(async { Event::default().event("complete").data("{}") });
     Sse::new(answers.map(next).chain(complete).map(Ok)).keep_alive(KeepAlive::default())
 }

@@ -8,9 +8,9 @@ use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
 use projections::models;
 
-/// Weights that transcribe or rank.
 pub(crate) struct Model(pub(crate) models::Row);
 
+/// Weights that transcribe or rank.
 #[Object]
 impl Model {
     /// Such as `model_018f3c0a…`.

@@ -11,9 +11,9 @@ use projections::transcripts;
 /// Most phrases in one answer: an hour of talk has about a thousand.
 const SEGMENTS_MAX: usize = 2_000;
 
-/// What is said in a video.
 pub(crate) struct Transcript(pub(crate) transcripts::Row);
 
+/// What is said in a video.
 #[Object]
 impl Transcript {
     /// Such as `transcript_018f3c0a…`.
@@ -96,9 +96,9 @@ pub(crate) struct Chunks {
     heard: u32,
 }
 
-/// A phrase.
 pub(crate) struct Segment(artefact::Segment);
 
+/// A phrase.
 #[Object]
 impl Segment {
     /// When it is said.

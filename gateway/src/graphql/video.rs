@@ -26,7 +26,6 @@ const PAGE_EVENTS: usize = 1_000;
 /// How often a deletion looks for clips that were proposed meanwhile: the second look always finds none.
 const DELETIONS_MAX: u32 = 3;
 
-/// A long video that clips are made of.
 pub(crate) struct Video(pub(crate) videos::Row);
 
 type VideoCursor = OpaqueCursor<(u64, String)>;
@@ -37,6 +36,7 @@ impl Video {
     }
 }
 
+/// A long video that clips are made of.
 #[Object]
 impl Video {
     /// Such as `video_018f3c0a…`.
@@ -235,12 +235,12 @@ impl VideoQuery {
     }
 }
 
-/// What came of a change to a video.
 pub(crate) struct VideoPayload {
     pub(crate) video: VideoId,
     pub(crate) token: Token,
 }
 
+/// What came of a change to a video.
 #[Object]
 impl VideoPayload {
     /// Its id.

@@ -204,7 +204,10 @@ impl Uploads {
         if upload.blob.is_some() {
             return Ok((upload.clone(), upload.bytes));
         }
-        let length = tokio::fs::metadata(self.part(id)).await.map_err(failed)?.len();
+        let part = File::open(self.part(id)).await.map_err(failed)?;
+        let length = part.metadata().await.map_err(failed)?.len();
+        // Another request may be writing right now: what we tell must survive a crash.
+        part.sync_all().await.map_err(failed)?;
         Ok((upload.clone(), upload.unchecked_from.unwrap_or(length).min(length)))
     }
 

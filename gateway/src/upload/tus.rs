@@ -33,10 +33,11 @@ const METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 pub(crate) fn routes() -> Router<Arc<Gateway>> {
     // The limit of an upload is its announced length, which is checked as it comes in.
     Router::new()
-        .route("/", any(collection))
-        .route("/{id}", any(single))
-        .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn(version))
+        .route("/files", any(collection))
+        .route("/files/", any(collection))
+        .route("/files/{id}", any(single))
+        .route_layer(DefaultBodyLimit::disable())
+        .route_layer(axum::middleware::from_fn(version))
 }
 
 /// Refuses other versions of the protocol, and puts ours on every answer.

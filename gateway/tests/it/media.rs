@@ -17,10 +17,8 @@ async fn a_link_plays_without_a_key_in_whole_and_in_parts() {
     let part = |range: &str| site.client.get(&url).header("range", range);
     let some = part("bytes=1000-1999").send().await.unwrap();
     assert_eq!((some.status().as_u16(), some.headers()["content-range"].to_str().unwrap()), (206, "bytes 1000-1999/1000000"));
-    assert_eq!(
-        (some.headers()["content-length"].to_str().unwrap(), some.bytes().await.unwrap()),
-        ("1000", bytes[1000..2000].to_vec().into())
-    );
+    assert_eq!(some.headers()["content-length"], "1000");
+    assert_eq!(some.bytes().await.unwrap(), bytes[1000..2000]);
     assert_eq!(part("bytes=-10").send().await.unwrap().bytes().await.unwrap(), bytes[999_990..]);
     let outside = part("bytes=1000000-").send().await.unwrap();
     assert_eq!((outside.status().as_u16(), outside.headers()["content-range"].to_str().unwrap()), (416, "bytes */1000000"));

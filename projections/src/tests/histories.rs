@@ -16,8 +16,8 @@ use runtime::log::Log;
 use uuid::Uuid;
 
 /// Few entities, so that things happen to the same ones again and again.
-const VIDEOS: u128 = 5;
-const CLIPS: u128 = 12;
+const VIDEOS: u128 = 12;
+const CLIPS: u128 = 30;
 const MODELS: u128 = 3;
 
 pub(crate) struct Histories<L> {
@@ -25,11 +25,13 @@ pub(crate) struct Histories<L> {
     random: StdRng,
     workspaces: Vec<WorkspaceId>,
     commits: u128,
+    /// Position of the last event.
+    pub(crate) last: Option<u64>,
 }
 
 impl<L: Log> Histories<L> {
     pub(crate) fn new(log: L, seed: u64, workspaces: &[WorkspaceId]) -> Self {
-        Self { log, random: StdRng::seed_from_u64(seed), workspaces: workspaces.into(), commits: u128::from(seed) << 64 }
+        Self { log, random: StdRng::seed_from_u64(seed), workspaces: workspaces.into(), commits: u128::from(seed) << 64, last: None }
     }
 
     /// Gives `count` random commands to random aggregates; most are refused.
@@ -42,7 +44,10 @@ impl<L: Log> Histories<L> {
             let context = Context::request(commit, workspace, "owner", now);
             let log = self.log.clone();
             let transaction = self.command(Transaction::new(&log, context));
-            drop(transaction.commit().await);
+            // A refusal is no event.
+            if let Ok(receipt) = transaction.commit().await {
+                self.last = self.last.max(receipt.token.position);
+            }
         }
     }
 

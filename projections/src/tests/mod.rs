@@ -24,6 +24,7 @@ use runtime::log::simulated::{Faults, SimulatedLog};
 use runtime::log::{Filter, Item, Log as _, Partition};
 use runtime::progress::ProgressChannel;
 use runtime::token::Positions;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -108,6 +109,7 @@ fn submit() -> VideoCommand {
 /// The seed of a failing run is in its message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rebuilt_rows_are_the_live_rows_and_those_of_events_delivered_twice() {
+    let mut seen = BTreeSet::new();
     for seed in 0..20 {
         let folder = TempDir::new().unwrap();
         let live = Store::open(&folder.path().join("live.sqlite"), &ALL).unwrap();
@@ -116,10 +118,13 @@ async fn rebuilt_rows_are_the_live_rows_and_those_of_events_delivered_twice() {
         // Two projectors over one file: one of them is a zombie, nobody knows which.
         let projectors = [(); 2].map(|()| tokio::spawn(run::run(log.clone(), live.clone(), around.clone())));
         let mut histories = Histories::new(log.clone(), seed, &[HOME, OTHER]);
-        histories.happen(400).await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        histories.happen(2_000).await;
+        while log.head(Partition::EMBEDDED).await.unwrap() <= histories.last.unwrap() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let events = all_events(&log).await;
-        assert!(events.len() > 100, "seed {seed}: only {} events", events.len());
+        assert!(events.len() > 200, "seed {seed}: only {} events", events.len());
+        seen.extend(events.iter().map(|event| event.event_type.to_string()));
         for model in ALL {
             let last = events.last().map(|event| event.position);
             around.positions.wait(model.name, last, Duration::from_secs(20)).await.unwrap();
@@ -141,6 +146,7 @@ async fn rebuilt_rows_are_the_live_rows_and_those_of_events_delivered_twice() {
             projector.await.unwrap().unwrap();
         }
     }
+    assert!(seen.len() >= 25, "too few kinds of events happened: {seen:?}");
 }
 
 /// Delivers in random batches, and now and then goes back to an earlier one.
