@@ -4,7 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 models="${CLIPFLOW_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/clipflow/models}"
-grep -qs '"tiny.en"' "$models/lock.json" && [ -s "$models/tiny.en/model.bin" ] && exit
+[ -s "$models/tiny.en/model.lock.json" ] && [ -s "$models/tiny.en/model.bin" ] && exit
 
 bash "$setup/python.sh"
 say "installing the model tiny.en into $models"
