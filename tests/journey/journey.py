@@ -89,7 +89,8 @@ class Server:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             if self.process.poll() is not None:
-                raise AssertionError("the server ended at once:\n" + "".join(self.said))
+                time.sleep(0.2)
+                raise AssertionError(f"the server ended at once with {self.process.returncode}:\n" + "".join(self.said))
             try:
                 if Client(self.address, None).request("GET", "/readyz")[0] == 200:
                     break
