@@ -63,7 +63,8 @@ fn models(shared: &Shared) -> Check {
 }
 
 fn space(shared: &Shared) -> Check {
-    let existing = shared.data.ancestors().find(|folder| folder.is_dir()).unwrap_or(&shared.data);
+    // The folder may not exist yet; its first existing ancestor lies on the same disk.
+    let existing = shared.data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let outcome = match free_bytes(existing) {
         Ok(bytes) if bytes >= FREE_BYTES_MIN => Ok(format!("{} GB free for {}", bytes / 1_000_000_000, shared.data.display())),
         Ok(bytes) => {
@@ -75,7 +76,6 @@ fn space(shared: &Shared) -> Check {
 }
 
 fn free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
