@@ -62,7 +62,6 @@ pub struct Gateway {
 }
 
 /// Returns everything that is served.
-#[must_use]
 pub fn router(gateway: Arc<Gateway>) -> Router {
     let schema = graphql::schema(gateway.clone());
     Router::new()

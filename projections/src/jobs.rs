@@ -1,7 +1,8 @@
 //! Jobs: when each stage of a video could start, when it ended, and how.
 
+use crate::stages::{StageState, stage_changes};
 use crate::table::{Cells, Column, Order, Table, Value, Writes};
-use crate::videos::{StageState, stage_changes};
+
 use crate::{Projection, Store};
 use anyhow::Result;
 use domain::Timestamp;

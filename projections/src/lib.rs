@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod models;
 pub mod run;
 pub mod sqlite;
+pub mod stages;
 pub mod table;
 pub mod transcripts;
 pub mod videos;

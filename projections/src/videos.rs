@@ -1,5 +1,6 @@
 //! Videos: what was asked for, what they are, and how far each stage is.
 
+use crate::stages::{StageState, stage_changes};
 use crate::table::{Column, Order, Table, Value, Writes};
 use crate::{Projection, Store};
 use anyhow::Result;
@@ -8,40 +9,11 @@ use domain::id::{ClipId, TranscriptId, VideoId, WorkspaceId};
 use domain::video::{Event, Failure, RenderOutcome, Source, Stage, Wish};
 use domain::{BlobRef, MediaTime, Timestamp};
 use proto::{DecodeError, Recorded};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// The read model.
 #[derive(Debug)]
 pub struct Videos;
-
-/// How far a stage is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StageState {
-    /// Its turn has not come.
-    #[default]
-    Waiting,
-    /// It may run.
-    Running,
-    /// It is finished.
-    Done,
-    /// It gave up; it may be tried again unless the video was refused.
-    Failed,
-    /// It has nothing to do.
-    Skipped,
-}
-
-impl From<StageState> for Value {
-    fn from(state: StageState) -> Self {
-        Self::from(match state {
-            StageState::Waiting => "waiting",
-            StageState::Running => "running",
-            StageState::Done => "done",
-            StageState::Failed => "failed",
-            StageState::Skipped => "skipped",
-        })
-    }
-}
 
 /// How far a video is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,28 +308,6 @@ fn failed(failure: &Failure) -> [(&'static str, Value); 2] {
 
 fn render_key(video: VideoId, clip: ClipId, ratio: Ratio) -> [Value; 3] {
     [Value::shown(&video), Value::shown(&clip), Value::shown(&ratio)]
-}
-
-/// Returns the stages that an event starts or ends, and how far they are then.
-#[must_use]
-pub fn stage_changes(event: &Event) -> Vec<(Stage, StageState)> {
-    use StageState::{Done, Failed, Running, Skipped};
-    match event {
-        Event::Submitted { .. } => vec![(Stage::Ingest, Running)],
-        Event::Ingested { .. } => vec![(Stage::Ingest, Done), (Stage::Transcribe, Running), (Stage::Analyze, Running)],
-        Event::Refused(_) => vec![(Stage::Ingest, Failed)],
-        Event::TranscriptAttached { .. } => vec![(Stage::Transcribe, Done)],
-        Event::Analyzed { .. } => vec![(Stage::Analyze, Done)],
-        Event::ReadyToScore { .. } => vec![(Stage::Score, Running)],
-        Event::ClipsProposed { .. } => vec![(Stage::Score, Done), (Stage::Render, Running)],
-        Event::NothingFound { .. } => vec![(Stage::Score, Done), (Stage::Render, Skipped)],
-        // Nothing was found, so nothing was rendered.
-        Event::Completed { rendered: 0, failed: 0 } => vec![],
-        Event::Completed { .. } => vec![(Stage::Render, Done)],
-        Event::StageFailed { stage, .. } => vec![(*stage, Failed)],
-        Event::StageRetried { stage } => vec![(*stage, Running)],
-        Event::RenderSettled { .. } | Event::Deleted => vec![],
-    }
 }
 
 fn stage_column(stage: Stage) -> &'static str {

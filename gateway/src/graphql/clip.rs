@@ -1,24 +1,22 @@
 //! Clips.
 
 use super::error::{id, internal};
-use super::facts::{CaptionStyle, Failure, Ratio, TimeSpan};
+use super::facts::{CaptionStyle, TimeSpan};
 use super::history::{HistoryEvent, cursor, history_page};
-use super::link::{MediaLink, date};
+use super::link::date;
 use super::loaders::{Rows, VideoKey};
+use super::rendition::Rendition;
 use super::token::{Token, wait};
 use super::video::Video;
-use super::write::Request;
 use super::{Caller, page_cost, page_rows};
 use async_graphql::connection::{Connection, Edge, OpaqueCursor};
 use async_graphql::dataloader::DataLoader;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::clip::{self, Command};
 use domain::id::{ClipId, VideoId};
-use domain::{MediaTime, Span, artefact};
+use domain::{artefact, clip};
 use projections::clips;
 use proto::Wire as _;
-use std::fmt::Debug;
 
 pub(crate) struct Clip(pub(crate) clips::Row);
 
@@ -241,103 +239,6 @@ pub(crate) enum FeatureGroup {
     Delivery,
 }
 
-pub(crate) struct Rendition {
-    row: clips::Rendition,
-    is_current: bool,
-}
-
-/// A file of a clip, made or wanted.
-#[Object]
-impl Rendition {
-    /// Which aspect ratio.
-    async fn ratio(&self) -> Ratio {
-        self.row.ratio.into()
-    }
-
-    /// What became of the last request.
-    async fn state(&self) -> RenditionState {
-        self.row.state.into()
-    }
-
-    /// Whether the files show the clip as it is now; `renderClip` makes it so.
-    async fn is_current(&self) -> bool {
-        self.is_current
-    }
-
-    /// Which edit the files show: the number of retrims and restyles before it. Null before there are files.
-    async fn revision(&self) -> Option<u32> {
-        self.row.revision
-    }
-
-    /// When it was last asked for.
-    async fn requested_at(&self) -> DateTime<Utc> {
-        date(self.row.requested_us)
-    }
-
-    /// When the files were made.
-    async fn rendered_at(&self) -> Option<DateTime<Utc>> {
-        self.row.rendered_us.map(date)
-    }
-
-    /// How long the file plays, in seconds.
-    async fn duration_seconds(&self) -> Option<f64> {
-        self.row.duration_us.map(MediaTime::seconds)
-    }
-
-    /// MP4 with H.264 and AAC.
-    async fn file(&self, context: &Context<'_>) -> Result<Option<MediaLink>> {
-        let caller = Caller::of(context)?;
-        Ok(self.row.file.as_ref().map(|blob| MediaLink::to(caller, blob)))
-    }
-
-    /// JPEG still.
-    async fn poster(&self, context: &Context<'_>) -> Result<Option<MediaLink>> {
-        let caller = Caller::of(context)?;
-        Ok(self.row.poster.as_ref().map(|blob| MediaLink::to(caller, blob)))
-    }
-
-    /// SubRip subtitles.
-    async fn srt(&self, context: &Context<'_>) -> Result<Option<MediaLink>> {
-        let caller = Caller::of(context)?;
-        Ok(self.row.srt.as_ref().map(|blob| MediaLink::to(caller, blob)))
-    }
-
-    /// WebVTT subtitles.
-    async fn vtt(&self, context: &Context<'_>) -> Result<Option<MediaLink>> {
-        let caller = Caller::of(context)?;
-        Ok(self.row.vtt.as_ref().map(|blob| MediaLink::to(caller, blob)))
-    }
-
-    /// Advanced SubStation Alpha subtitles.
-    async fn ass(&self, context: &Context<'_>) -> Result<Option<MediaLink>> {
-        let caller = Caller::of(context)?;
-        Ok(self.row.ass.as_ref().map(|blob| MediaLink::to(caller, blob)))
-    }
-
-    /// The decision list: JSON that alone reproduces the file from the original.
-    async fn decisions(&self, context: &Context<'_>) -> Result<Option<MediaLink>> {
-        let caller = Caller::of(context)?;
-        Ok(self.row.decisions.as_ref().map(|blob| MediaLink::to(caller, blob)))
-    }
-
-    /// Why the last request failed.
-    async fn failure(&self) -> Option<Failure> {
-        Failure::of(self.row.failure_code.as_ref(), self.row.failure_reason.as_ref())
-    }
-}
-
-/// What became of the last request for a rendition.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "clips::RenditionState")]
-pub(crate) enum RenditionState {
-    /// It is being made; files of an earlier edit may exist.
-    Rendering,
-    /// The files exist.
-    Rendered,
-    /// It cannot be made; files of an earlier edit may exist.
-    Failed,
-}
-
 /// Questions about clips.
 #[derive(Default)]
 pub(super) struct ClipQuery;
@@ -372,102 +273,4 @@ impl ClipQuery {
         wait(caller, token.as_ref()).await?;
         Clip::page(caller, video, after, first).await
     }
-}
-
-pub(crate) struct ClipPayload {
-    clip: ClipId,
-    token: Token,
-}
-
-/// What came of a change to a clip.
-#[Object]
-impl ClipPayload {
-    /// Its id.
-    async fn id(&self) -> ID {
-        self.clip.to_string().into()
-    }
-
-    /// Give it to a query as `after` to see this change.
-    async fn token(&self) -> &Token {
-        &self.token
-    }
-
-    /// The clip with this change.
-    async fn clip(&self, context: &Context<'_>) -> Result<Option<Clip>> {
-        let caller = Caller::of(context)?;
-        wait(caller, Some(&self.token)).await?;
-        Clip::find(caller, self.clip).await
-    }
-}
-
-/// What editors do.
-#[derive(Default)]
-pub(super) struct ClipMutation;
-
-#[Object]
-impl ClipMutation {
-    /// Takes a clip.
-    async fn accept_clip(
-        &self,
-        context: &Context<'_>,
-        id: ID,
-        #[graphql(desc = "The same key for the same request has its effect once.")] idempotency_key: Option<String>,
-    ) -> Result<ClipPayload> {
-        change(context, idempotency_key, "acceptClip", &id, Command::Accept).await
-    }
-
-    /// Turns a clip down, with a reason of 1 to 500 characters: it is what the ranker learns from.
-    async fn reject_clip(
-        &self,
-        context: &Context<'_>,
-        id: ID,
-        reason: String,
-        #[graphql(desc = "The same key for the same request has its effect once.")] idempotency_key: Option<String>,
-    ) -> Result<ClipPayload> {
-        change(context, idempotency_key, "rejectClip", &id, Command::Reject { reason }).await
-    }
-
-    /// Moves the ends of a clip, in seconds of the video. Its files stay as they are until `renderClip`.
-    async fn retrim_clip(
-        &self,
-        context: &Context<'_>,
-        id: ID,
-        start_seconds: f64,
-        end_seconds: f64,
-        #[graphql(desc = "The same key for the same request has its effect once.")] idempotency_key: Option<String>,
-    ) -> Result<ClipPayload> {
-        let ends = (MediaTime::from_seconds(start_seconds), MediaTime::from_seconds(end_seconds));
-        let span = Span::new(ends.0, ends.1).map_err(|error| super::error::refusal("BAD_SPAN", error))?;
-        change(context, idempotency_key, "retrimClip", &id, Command::Retrim { span }).await
-    }
-
-    /// Gives a clip other captions. Its files stay as they are until `renderClip`.
-    async fn restyle_clip(
-        &self,
-        context: &Context<'_>,
-        id: ID,
-        style: CaptionStyle,
-        #[graphql(desc = "The same key for the same request has its effect once.")] idempotency_key: Option<String>,
-    ) -> Result<ClipPayload> {
-        change(context, idempotency_key, "restyleClip", &id, Command::Restyle { style: style.into() }).await
-    }
-
-    /// Asks for the files of a clip as it is now. `videoProgress` and `events` tell how it goes.
-    async fn render_clip(
-        &self,
-        context: &Context<'_>,
-        id: ID,
-        ratio: Ratio,
-        #[graphql(desc = "The same key for the same request has its effect once.")] idempotency_key: Option<String>,
-    ) -> Result<ClipPayload> {
-        change(context, idempotency_key, "renderClip", &id, Command::RequestRender { ratio: ratio.into() }).await
-    }
-}
-
-async fn change(context: &Context<'_>, key: Option<String>, name: &str, id: &str, command: Command) -> Result<ClipPayload> {
-    let clip: ClipId = super::error::id(id)?;
-    let request = Request::of(context, key)?;
-    let commit = request.commit(name, &(clip, &command as &dyn Debug));
-    let token = request.commit_with(commit, |commit| commit.then::<clip::Clip>(clip.0, command)).await?;
-    Ok(ClipPayload { clip, token })
 }

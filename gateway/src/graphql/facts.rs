@@ -3,7 +3,7 @@
 use async_graphql::{Enum, InputObject, SimpleObject};
 use domain::artefact::{self, MediaFacts};
 use domain::{Span, video};
-use projections::videos;
+use projections::{stages, videos};
 
 /// Aspect ratio of a rendition.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) enum Stage {
 
 /// How far a stage is.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
-#[graphql(remote = "videos::StageState")]
+#[graphql(remote = "stages::StageState")]
 pub(crate) enum StageState {
     /// Its turn has not come.
     Waiting,

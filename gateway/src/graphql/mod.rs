@@ -1,6 +1,7 @@
 //! The GraphQL schema: one file per entity, each a thin wrapper around a row.
 
 mod clip;
+mod edit;
 mod error;
 mod events;
 mod facts;
@@ -12,6 +13,7 @@ mod loaders;
 mod model;
 mod node;
 mod progress;
+mod rendition;
 mod token;
 mod transcript;
 mod video;
@@ -50,7 +52,7 @@ pub struct Query(
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(import::ImportMutation, video::VideoMutation, clip::ClipMutation);
+pub struct Mutation(import::ImportMutation, video::VideoMutation, edit::ClipMutation);
 
 /// Everything that can be watched.
 #[derive(MergedSubscription, Default)]

@@ -10,7 +10,7 @@ use async_stream::try_stream;
 use domain::id::{VideoId, WorkspaceId};
 use domain::video::{self, Event};
 use futures::{Stream, StreamExt as _};
-use projections::videos::{self, stage_changes};
+use projections::stages::{self, stage_changes};
 use proto::{Recorded, Wire as _};
 use runtime::log::{Filter, Item, Log as _, Partition};
 use runtime::progress::Progress;
@@ -109,11 +109,11 @@ fn changes(video: VideoId, recorded: &Recorded, event: &Event) -> Vec<VideoProgr
         Event::Refused(failure) | Event::StageFailed { failure, .. } => Failure::of(Some(&failure.code), Some(&failure.reason)),
         _ => None,
     };
-    let change = |(stage, state): (video::Stage, videos::StageState)| VideoProgress {
+    let change = |(stage, state): (video::Stage, stages::StageState)| VideoProgress {
         video_id: video.to_string().into(),
         stage: Some(stage.into()),
         state: Some(state.into()),
-        fraction: (state == videos::StageState::Done).then_some(1.0),
+        fraction: (state == stages::StageState::Done).then_some(1.0),
         eta_ms: None,
         realtime_factor: None,
         detail: String::new(),

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use domain::id::{ClipId, VideoId};
 use domain::video::Command;
 use domain::{Timestamp, clip, video};
-use projections::{clips, jobs, transcripts, videos};
+use projections::{clips, jobs, stages, transcripts, videos};
 use proto::Wire as _;
 use runtime::log::Log as _;
 use std::collections::BTreeSet;
@@ -124,9 +124,9 @@ impl Video {
         let renders = videos::renders(&caller.gateway.store, caller.workspace(), self.0.video).await.map_err(internal)?;
         let count = |state| renders.iter().filter(|render| render.state == state).count() as u32;
         Ok(RenderCounts {
-            pending: count(videos::StageState::Running),
-            rendered: count(videos::StageState::Done),
-            failed: count(videos::StageState::Failed),
+            pending: count(stages::StageState::Running),
+            rendered: count(stages::StageState::Done),
+            failed: count(stages::StageState::Failed),
         })
     }
 

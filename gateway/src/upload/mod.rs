@@ -2,6 +2,7 @@
 //!
 //! `store` keeps the bytes on disk and says how far they are; this file speaks the protocol. What was acknowledged survives a crash.
 
+mod receive;
 mod store;
 mod tus;
 

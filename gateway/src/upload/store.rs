@@ -1,17 +1,16 @@
 //! Uploads on disk: `ID.json` says what is coming, `ID.part` holds what has come. The length of the second is the offset.
 
+use super::receive::{Checksum, failed, full, receive};
 use crate::problem::Problem;
 use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use domain::id::WorkspaceId;
 use domain::{BlobRef, Timestamp};
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 use runtime::blobs::{BlobError, Blobs};
 use runtime::ids;
 use serde::{Deserialize, Serialize};
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -95,17 +94,6 @@ impl Upload {
     pub(crate) fn path(&self) -> String {
         format!("/files/{}", self.id)
     }
-}
-
-/// What the sender says of the bytes of one request.
-pub(crate) enum Checksum {
-    Sha1(Vec<u8>),
-    Sha256(Vec<u8>),
-}
-
-enum Hasher {
-    Sha1(Sha1),
-    Sha256(Sha256),
 }
 
 /// The folder of uploads. A clone is another handle.
@@ -370,62 +358,6 @@ impl Uploads {
     }
 }
 
-/// Writes what comes behind `offset` and returns where it ends. A sender that hangs up leaves what came, unless it is yet to be checked.
-async fn receive<E: Into<axum::BoxError>>(
-    file: &mut File,
-    offset: u64,
-    limit: u64,
-    mut bytes: impl Stream<Item = Result<Bytes, E>> + Unpin,
-    checksum: Option<&Checksum>,
-) -> Result<u64, Problem> {
-    tokio::io::AsyncSeekExt::seek(file, io::SeekFrom::Start(offset)).await.map_err(failed)?;
-    let mut hasher = checksum.map(Hasher::of);
-    let mut end = offset;
-    while let Some(chunk) = bytes.next().await {
-        let Ok(chunk) = chunk else {
-            return match checksum {
-                None => Ok(end),
-                Some(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "CUT_OFF", "the request ended before its checksum could be told")),
-            };
-        };
-        end += chunk.len() as u64;
-        if end > limit {
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", format!("the upload was announced with {limit} bytes")));
-        }
-        if let Some(hasher) = &mut hasher {
-            hasher.update(&chunk);
-        }
-        file.write_all(&chunk).await.map_err(failed)?;
-    }
-    file.flush().await.map_err(failed)?;
-    let is_right = hasher.zip(checksum).is_none_or(|(hasher, checksum)| hasher.agrees(checksum));
-    if is_right { Ok(end) } else { Err(mismatch()) }
-}
-
-impl Hasher {
-    fn of(checksum: &Checksum) -> Self {
-        match checksum {
-            Checksum::Sha1(_) => Self::Sha1(Sha1::new()),
-            Checksum::Sha256(_) => Self::Sha256(Sha256::new()),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha1(hasher) => hasher.update(bytes),
-            Self::Sha256(hasher) => hasher.update(bytes),
-        }
-    }
-
-    fn agrees(self, checksum: &Checksum) -> bool {
-        match (self, checksum) {
-            (Self::Sha1(hasher), Checksum::Sha1(expected)) => hasher.finalize().as_slice() == expected,
-            (Self::Sha256(hasher), Checksum::Sha256(expected)) => hasher.finalize().as_slice() == expected,
-            _ => false,
-        }
-    }
-}
-
 /// Only kinds that a browser does not run.
 fn is_media_type(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.+".contains(&byte);
@@ -455,22 +387,6 @@ fn media_type(file_name: &str) -> &'static str {
     }
 }
 
-fn mismatch() -> Problem {
-    let status = StatusCode::from_u16(460).expect("three digits");
-    Problem::new(status, "CHECKSUM_MISMATCH", "the bytes are not what their checksum says; send them again")
-}
-
 fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "UPLOAD_NOT_FOUND", "there is no such upload")
-}
-
-fn full() -> Problem {
-    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "DISK_FULL", "the server's disk is full: free some space and go on")
-}
-
-fn failed(error: io::Error) -> Problem {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => full(),
-        _ => Problem::internal(error),
-    }
 }

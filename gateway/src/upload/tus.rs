@@ -1,6 +1,7 @@
 //! The protocol: headers in, headers out.
 
-use super::store::{Checksum, NewUpload, UPLOAD_BYTES_MAX, Upload, UploadId};
+use super::receive::Checksum;
+use super::store::{NewUpload, UPLOAD_BYTES_MAX, Upload, UploadId};
 use crate::Gateway;
 use crate::auth::Principal;
 use crate::problem::Problem;

@@ -82,7 +82,7 @@ async fn any_entity_is_found_by_its_id() {
     let (video, clips, token) = site.clipped(1).await;
     let data = site
         .data(
-            "query($ids: [ID!]!, $id: ID!, $after: Token) { nodes(ids: $ids, after: $after) { __typename id } node(id: $id) { __typename }
+            "query($ids: [ID!]!, $id: ID!, $after: Token) { nodes(ids: $ids, after: $after) { __typename id } node(id: $id, after: $after) { __typename }
               viewer { actor workspaceId } models { id } }",
             json!({ "ids": [video.to_string(), clips[0].to_string(), format!("clip_{:032}", 9)], "id": format!("transcript_{}", video.0.simple()), "after": token }),
         )

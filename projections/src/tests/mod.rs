@@ -1,8 +1,7 @@
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 mod histories;
 
 use crate::sqlite::Target;
+use crate::stages::StageState;
 use crate::table::Table;
 use crate::{ALL, Model, Projection as _, Store, audit, clips, jobs, models, run, transcripts, videos};
 use bytes::Bytes;
@@ -207,7 +206,7 @@ async fn a_video_goes_through_its_stages() {
     let mut made = Histories::new(world.log.clone(), 1, &[HOME]);
     world.video(submit()).await;
     assert_eq!(world.video_row().await.state(), videos::State::Processing);
-    assert_eq!(world.video_row().await.ingest, Some(videos::StageState::Running));
+    assert_eq!(world.video_row().await.ingest, Some(StageState::Running));
     world.video(VideoCommand::Ingest { original: made.blob("video/mp4"), facts: facts(), sound: None }).await;
     world.video(VideoCommand::FailStage { stage: Stage::Analyze, failure: failure() }).await;
     let row = world.video_row().await;
@@ -215,7 +214,7 @@ async fn a_video_goes_through_its_stages() {
     assert_eq!(row.facts, Some(facts()));
     let jobs = jobs::by_video(&world.store, HOME, VIDEO).await.unwrap();
     let failed = jobs.iter().find(|job| job.stage == "analyze").unwrap();
-    assert_eq!((failed.state, failed.failure_code.as_deref()), (videos::StageState::Failed, Some("BROKEN")));
+    assert_eq!((failed.state, failed.failure_code.as_deref()), (StageState::Failed, Some("BROKEN")));
     world.video(VideoCommand::RetryStage { stage: Stage::Analyze }).await;
     let row = world.video_row().await;
     assert_eq!((row.state(), row.failure_code), (videos::State::Processing, None));
