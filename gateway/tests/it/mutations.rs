@@ -139,7 +139,8 @@ async fn a_deleted_video_takes_its_clips_along_and_leaves_its_history() {
     assert_eq!(data["deleteVideo"]["video"], Value::Null);
     let token = &data["deleteVideo"]["token"];
     for clip in &clips {
-        let query = "query($id: ID!, $after: Token) { clip(id: $id, after: $after) { id } history(id: $id, token: $after) { nodes { type } } }";
+        let query =
+            "query($id: ID!, $after: Token) { clip(id: $id, after: $after) { id } history(id: $id, token: $after) { nodes { type } } }";
         let data = site.data(query, json!({ "id": clip.to_string(), "after": token })).await;
         assert_eq!(data["clip"], Value::Null);
         assert_eq!(data["history"]["nodes"].as_array().unwrap().last().unwrap()["type"], "clip.deleted");
