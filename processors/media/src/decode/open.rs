@@ -189,6 +189,7 @@ fn goes_on(pad: &gst::Pad, caps: &gst::CapsRef, track: Track, is_taken: &AtomicB
     }
     match (name.split('/').next(), track) {
         (Some("video"), Track::Picture) | (Some("audio"), Track::Sound) => {}
+        (Some("image"), Track::Picture) if name == "image/jpeg" => {} // Motion JPEG; cover pictures are tags, not tracks
         _ => return false,
     }
     // Asked again for what a parser or decoder makes of a track; only a demuxer's pad is a new track.

@@ -55,7 +55,8 @@ pub(super) fn plan(group: &Group, next: Option<(&Group, Change)>) -> Plan {
         Some(spike) => Plan { units: spike.units, until: spike.at, is_cut_at_end: false },
         None => Plan::default(),
     };
-    let Some((next_group, change)) = next else { return inside };
+    // Without a key frame after it, only its own frames can tell; there is one such group.
+    let Some((next_group, change)) = next else { return Plan::ALL };
     if next_group.is_off_beat {
         if change.palette < SAME_PALETTE && change.content < SAME_CONTENT {
             return inside;

@@ -29,6 +29,9 @@ const STAMP_TOLERANCE_SECONDS: f64 = 0.001;
 /// Times nearer than this are of one frame: 400 frames a second are more than any video has.
 const SAME_FRAME: MediaTime = MediaTime(2_500);
 
+/// A dropped frame, or one whose time a parser guessed, does not make a steady rate variable.
+const STRAYS_MAX: usize = 2;
+
 /// What time stamps say about the frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pace {
@@ -39,27 +42,27 @@ pub(super) struct Pace {
 /// Measures the pace of frames shown at `windows` of consecutive times each, in any order; `None` for too few frames.
 pub(super) fn pace(windows: &mut [Vec<MediaTime>]) -> Option<Pace> {
     let mut durations = Vec::new();
-    let (mut longest_seconds, mut frames_in_longest) = (0.0, 0);
+    let mut longest_seconds = 0.0f64;
     for times in windows {
         times.sort_unstable();
         // After a seek a parser may guess the same frame's time anew, a fraction of a millisecond off.
         times.dedup_by(|later, earlier| later.minus(*earlier) < SAME_FRAME);
         durations.extend(times.windows(2).map(|pair| pair[1].minus(pair[0]).seconds()));
         if let [first, .., last] = times[..] {
-            let seconds = last.minus(first).seconds();
-            if seconds > longest_seconds {
-                (longest_seconds, frames_in_longest) = (seconds, times.len() - 1);
-            }
+            longest_seconds = longest_seconds.max(last.minus(first).seconds());
         }
     }
     let middle = durations.len() / 2;
     let (_, &mut median, _) = (!durations.is_empty()).then(|| durations.select_nth_unstable_by(middle, f64::total_cmp))?;
-    let is_variable = durations.iter().any(|duration| (duration - median).abs() > median / 2.0);
+    let regular: Vec<f64> = durations.iter().copied().filter(|duration| (duration - median).abs() <= median / 2.0).collect();
+    let is_variable = durations.len() - regular.len() > STRAYS_MAX;
     let frame_rate = if is_variable {
         as_fraction(durations.len() as f64 / durations.iter().sum::<f64>())
     } else {
+        // The mean says how many frames the window has, and the window how long they last, to the rounding of two time stamps.
+        let mean = regular.iter().sum::<f64>() / regular.len() as f64;
         let tolerance = CLOCK_TOLERANCE + STAMP_TOLERANCE_SECONDS / longest_seconds;
-        nearest(frames_in_longest as f64 / longest_seconds, tolerance)
+        nearest((longest_seconds / mean).round() / longest_seconds, tolerance)
     };
     Some(Pace { frame_rate, is_variable })
 }
@@ -109,6 +112,12 @@ mod tests {
     #[test]
     fn uneven_frames_are_variable_and_have_a_mean() {
         check((0..100).map(|n| if n < 50 { n * 20_000 } else { 1_000_000 + (n - 50) * 100_000 }), Some((16_780, 1_000, true)));
+    }
+
+    #[test]
+    fn a_dropped_frame_and_a_guessed_time_do_not_matter() {
+        check((0..300).filter(|n| *n != 100).map(|n| n * 1_000_000 / 30), Some((30, 1, false)));
+        check((0..72).map(|n| n * 1_001_000 / 24).chain([20_000]), Some((24_000, 1_001, false)));
     }
 
     #[test]

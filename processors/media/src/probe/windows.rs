@@ -19,6 +19,12 @@ const END_WINDOW: MediaTime = MediaTime::from_millis(3_000);
 /// A file may end this much before what its container says: tracks differ in length, and the last frame may be shown long.
 const END_TOLERANCE: MediaTime = MediaTime::from_millis(1_500);
 
+/// The time of units that have none; a real first frame is not missed among hundreds.
+const UNKNOWN: MediaTime = MediaTime::ZERO;
+
+/// Where more than this part has no time (AVI knows none for B-frames), the container's rate is better than a measured one.
+const UNKNOWN_PART: usize = 10;
+
 /// Decodes both ends of the file and fills in the measured frame rate.
 pub(super) fn check(path: &Path, facts: &mut MediaFacts) -> Result<(), ProbeError> {
     let duration = facts.duration_us;
@@ -44,12 +50,16 @@ pub(super) fn check(path: &Path, facts: &mut MediaFacts) -> Result<(), ProbeErro
     Ok(())
 }
 
-/// Returns when the frames of a window are shown, having decoded the first of them.
+/// Returns when the frames of a window are shown, having decoded the first of them; nothing if too few have a time.
 fn times(path: &Path, start: MediaTime) -> Result<Vec<MediaTime>, ProbeError> {
     let seen: Arc<Mutex<Vec<Unit>>> = Arc::default();
     let collected = Arc::clone(&seen);
     let pick = Pick::Units(Arc::new(move |unit| {
         let mut units = collected.lock().unwrap_or_else(PoisonError::into_inner);
+        // What passed before the seek comes again, and the parser may guess other times then.
+        if unit.is_key && units.first().is_some_and(|first: &Unit| unit.at <= first.at) {
+            units.clear();
+        }
         units.push(unit);
         units.len() <= DECODED_UNITS
     }));
@@ -63,7 +73,11 @@ fn times(path: &Path, start: MediaTime) -> Result<Vec<MediaTime>, ProbeError> {
         return Err(Refusal::Damaged { reason: "its first frames cannot be decoded".to_string() }.into());
     }
     let units = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(units.iter().map(|unit| unit.at).filter(|at| *at >= start && *at < span.end()).collect())
+    let unknown = units.iter().filter(|unit| unit.at == UNKNOWN).count();
+    if unknown > units.len() / UNKNOWN_PART {
+        return Ok(Vec::new());
+    }
+    Ok(units.iter().map(|unit| unit.at).filter(|at| *at >= start && *at < span.end() && *at != UNKNOWN).collect())
 }
 
 fn end_span(duration: MediaTime) -> Span {
