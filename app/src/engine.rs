@@ -94,9 +94,7 @@ fn unusable(folder: &Path, error: &std::io::Error) -> Problem {
 
 /// Processors at work on a store.
 pub(crate) struct Engine {
-    pub(crate) progress: ProgressChannel,
-    pub(crate) positions: Positions,
-    pub(crate) shutdown: CancellationToken,
+    pub(crate) surroundings: Surroundings,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
@@ -109,9 +107,8 @@ impl Engine {
             positions: Positions::default(),
             progress: ProgressChannel::default(),
             clock: Clock::system(),
-            shutdown: shutdown.clone(),
+            shutdown,
         };
-        let (progress, positions) = (surroundings.progress.clone(), surroundings.positions.clone());
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
         let renders = work.renders.map_or(cores.min(RENDERS_MAX), |renders| renders as usize);
         let renders = NonZeroUsize::new(renders).context("at least one clip is rendered at a time")?;
@@ -122,8 +119,13 @@ impl Engine {
         tasks.spawn(dispatch(store.log.clone(), Transcribe::new(tools.clone()), one, surroundings.clone()));
         tasks.spawn(dispatch(store.log.clone(), Analyze(tools.clone()), LOOKS, surroundings.clone()));
         tasks.spawn(dispatch(store.log.clone(), Score(tools.clone()), one, surroundings.clone()));
-        tasks.spawn(dispatch(store.log.clone(), Render(tools), renders, surroundings));
-        Ok(Self { progress, positions, shutdown, tasks })
+        tasks.spawn(dispatch(store.log.clone(), Render(tools), renders, surroundings.clone()));
+        Ok(Self { surroundings, tasks })
+    }
+
+    /// Keeps the read models in `rows` up to date as well.
+    pub(crate) fn project(&mut self, store: &Store, rows: projections::Store) {
+        self.tasks.spawn(projections::run::run(store.log.clone(), rows, self.surroundings.clone()));
     }
 
     /// Returns the first failure of a processor; never returns while all are well.
@@ -137,7 +139,7 @@ impl Engine {
 
     /// Lets running work end, as far as it does so soon.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        self.shutdown.cancel();
+        self.surroundings.shutdown.cancel();
         while let Some(ended) = self.tasks.join_next().await {
             ended.context("a processor panicked")??;
         }

@@ -33,7 +33,7 @@ pub(crate) async fn run(shared: &Shared, command: Bench) -> anyhow::Result<()> {
 
 /// Sound to words, without loading the model: its peers are measured so.
 fn transcribe(file: &Path, model: &Path) -> anyhow::Result<Value> {
-    let mut whisper = Whisper::load(model, Device::Auto)?;
+    let whisper = Whisper::load(model, Device::Auto)?;
     media::init()?;
     let started = Instant::now();
     let wav = tempfile::NamedTempFile::new()?;

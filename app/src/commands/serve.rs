@@ -13,7 +13,6 @@ use runtime::telemetry::Telemetry;
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) -> anyhow::Result<()> {
     let store = Store::open(&shared.data).await?;
@@ -23,17 +22,14 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
     let stop = shutdown::on_signal()?;
     let mut engine = Engine::start(&store, shared, &options.work, stop.child_token())?;
     let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL).context("opening the read models")?;
-    let mut followers = JoinSet::new();
-    for model in projections::ALL {
-        followers.spawn(projections::run::follow(store.log.clone(), rows.clone(), model));
-    }
+    engine.project(&store, rows.clone());
     let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;
     let gateway = Arc::new(Gateway {
         log: store.log.clone(),
-        positions: rows.positions().clone(),
+        positions: engine.surroundings.positions.clone(),
         store: rows,
         blobs: store.blobs.clone(),
-        progress: engine.progress.clone(),
+        progress: engine.surroundings.progress.clone(),
         clock: Clock::system(),
         auth,
         uploads: Uploads::open(&store.folder.join("uploads")).context("opening the uploads")?,
@@ -50,7 +46,6 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
         error = engine.failure() => Err(error),
     };
     stop.cancel();
-    followers.shutdown().await;
     engine.stop().await?;
     outcome
 }

@@ -55,7 +55,7 @@ pub(crate) async fn run(shared: &Shared, options: Clip) -> anyhow::Result<()> {
 async fn work(store: &Store, shared: &Shared, options: &Clip, video: VideoId) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let mut engine = Engine::start(store, shared, &options.work, stop.child_token())?;
-    let progress = engine.progress.clone();
+    let progress = engine.surroundings.progress.clone();
     let ending = tokio::select! {
         ending = watch::until_done(store, video, progress) => ending,
         error = engine.failure() => Err(error),
