@@ -216,7 +216,7 @@ fn prepare_decoders(decodebin: &gst::Element, gate: Option<Gate>) {
         if element.has_property("max-errors") {
             element.set_property("max-errors", -1i32);
         }
-        let Some(gate) = gate.clone().filter(|_| class.contains("Video")) else { return };
+        let Some(gate) = gate.clone().filter(|_| class.contains("Video") || class.contains("Image")) else { return };
         let pad = element.static_pad("sink").expect("a decoder has one sink pad");
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| match info.buffer() {
             // Not `Drop`: this binding has consumed the buffer by then, and GStreamer 1.22 complains about it for each one.
