@@ -98,7 +98,7 @@ pub enum Command {
         /// Which edit it shows.
         revision: u32,
         /// The files.
-        rendition: Rendition,
+        rendition: Box<Rendition>,
     },
     /// Report that a rendition cannot be made.
     FailRender {
@@ -329,7 +329,7 @@ impl Known {
             (Command::Reject { reason }, Verdict::Open) => Ok(vec![Event::Rejected { reason }]),
             (Command::Reject { .. }, Verdict::Accepted) => Err(Error::AlreadyAccepted),
             (Command::Reject { .. }, Verdict::Rejected { .. }) => Ok(vec![]),
-            (Command::RecordRender { revision, rendition }, _) => self.record(revision, rendition),
+            (Command::RecordRender { revision, rendition }, _) => self.record(revision, *rendition),
             (Command::FailRender { revision, ratio, failure }, _) => Ok(if self.requested.contains(&(revision, ratio)) {
                 vec![Event::RenderFailed { revision, ratio, failure }]
             } else {

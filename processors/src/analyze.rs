@@ -23,12 +23,8 @@ pub enum Job {
     Look {
         /// Which.
         video: VideoId,
-        /// Its file.
-        original: BlobRef,
-        /// What it is.
-        facts: MediaFacts,
-        /// What was made of its sound.
-        sound: Option<Sound>,
+        /// What the check found.
+        ingested: Box<Ingested>,
     },
     /// Once more, after a failure.
     Again(VideoId),
@@ -41,7 +37,9 @@ impl Processor for Analyze {
     fn job(&self, event: &Recorded) -> Option<Job> {
         let video = VideoId(event.stream.id());
         match Video::recorded(event).ok()?? {
-            Event::Ingested { original, facts, sound, .. } => Some(Job::Look { video, original, facts, sound }),
+            Event::Ingested { original, facts, sound, .. } => {
+                Some(Job::Look { video, ingested: Box::new(Ingested { original, facts, sound }) })
+            }
             Event::StageRetried { stage: Stage::Analyze } => Some(Job::Again(video)),
             _ => None,
         }
@@ -50,7 +48,7 @@ impl Processor for Analyze {
     async fn run<L: Log>(&self, job: Job, context: &JobContext<L>) -> anyhow::Result<()> {
         let tools = &self.0;
         let (video, Ingested { original, facts, sound }) = match job {
-            Job::Look { video, original, facts, sound } => (video, Ingested { original, facts, sound }),
+            Job::Look { video, ingested } => (video, *ingested),
             Job::Again(video) => match tools.ingested(context, video).await? {
                 Some(ingested) => (video, ingested),
                 None => return Ok(()),

@@ -168,7 +168,7 @@ fn an_edit_makes_a_new_render_of_the_original_possible() {
 
 #[test]
 fn a_rendition_is_recorded_once_and_only_when_it_was_asked_for() {
-    let record = Command::RecordRender { revision: 0, rendition: rendition() };
+    let record = Command::RecordRender { revision: 0, rendition: Box::new(rendition()) };
     given::<Clip>([proposed(), requested(0)]).when(record.clone()).then([rendered()]);
     given::<Clip>([proposed(), requested(0), rendered()]).when(record.clone()).then_nothing();
     given::<Clip>([proposed()]).when(record).then_err(Error::NotRequested { revision: 0, ratio: Ratio::Portrait });
@@ -186,7 +186,7 @@ fn a_failed_render_can_be_requested_again() {
 #[test]
 fn a_rendition_that_arrives_after_a_rejection_is_still_recorded() {
     given::<Clip>([proposed(), requested(0), rejected()])
-        .when(Command::RecordRender { revision: 0, rendition: rendition() })
+        .when(Command::RecordRender { revision: 0, rendition: Box::new(rendition()) })
         .then([rendered()]);
 }
 

@@ -28,7 +28,7 @@ async fn an_editor_trims_styles_renders_and_accepts() {
     assert_eq!(edited["clip"]["style"], "BLOCK");
     let edited = edit(&site, "renderClip(id: $id, ratio: PORTRAIT)", &id).await;
     assert_eq!(edited["clip"]["renditions"][0]["state"], "RENDERING");
-    let record = ClipCommand::RecordRender { revision: 2, rendition: rendition() };
+    let record = ClipCommand::RecordRender { revision: 2, rendition: Box::new(rendition()) };
     site.happens(|commit| commit.then::<clip::Clip>(clips[0].0, record)).await;
     let edited = edit(&site, "acceptClip(id: $id)", &id).await;
     assert_eq!((&edited["clip"]["verdict"], &edited["clip"]["judgedBy"]), (&json!("ACCEPTED"), &json!("owner")));

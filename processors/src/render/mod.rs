@@ -14,7 +14,7 @@ use media::encode::Rendered;
 use proto::{Recorded, Wire};
 use runtime::dispatch::{JobContext, Processor};
 use runtime::log::Log;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Faces are looked for this often: mouths are told moving from still at five looks a second, and a camera needs no more.
 const FACE_RATE_HZ: f64 = 5.0;
@@ -49,7 +49,9 @@ impl Processor for Render {
 
     async fn run<L: Log>(&self, job: Job, context: &JobContext<L>) -> anyhow::Result<()> {
         let (command, outcome) = match self.render(&job, context).await {
-            Ok(rendition) => (clip::Command::RecordRender { revision: job.revision, rendition }, RenderOutcome::Rendered),
+            Ok(rendition) => {
+                (clip::Command::RecordRender { revision: job.revision, rendition: Box::new(rendition) }, RenderOutcome::Rendered)
+            }
             Err(Fault::Permanent(failure)) => (fail(&job, failure), RenderOutcome::Failed),
             Err(Fault::Transient(error)) if is_last(context) => {
                 tracing::error!(error = ?error, clip.id = %job.clip, "gave up rendering");
@@ -91,17 +93,17 @@ impl Render {
         &self,
         job: &Job,
         context: &JobContext<L>,
-        path: &PathBuf,
+        path: &Path,
         facts: &MediaFacts,
         words: &[Word],
     ) -> Result<DecisionList, Fault> {
         let tools = &self.0;
         let analysis: Analysis = tools.get_json(&job.analysis).await?;
         let (span, length) = (job.wish.span, job.wish.span.duration());
-        let request = Request::FacesIn { path: path.clone(), facts: facts.clone(), span, rate: FACE_RATE_HZ };
+        let request = Request::FacesIn { path: path.to_owned(), facts: facts.clone(), span, rate: FACE_RATE_HZ };
         let faces: Vec<FaceSample> = tools.media(request, length, context, |_| {}).await?;
         let loudness: Option<Loudness> = match facts.audio {
-            Some(_) => tools.media(Request::LoudnessOf { path: path.clone(), span }, length, context, |_| {}).await?,
+            Some(_) => tools.media(Request::LoudnessOf { path: path.to_owned(), span }, length, context, |_| {}).await?,
             None => None,
         };
         let source = edit::Source {
@@ -117,13 +119,7 @@ impl Render {
     }
 
     /// Keeps the files, and writes the subtitles beside them.
-    async fn keep(
-        &self,
-        list: &DecisionList,
-        facts: &MediaFacts,
-        words: &[Word],
-        [video, poster]: [&PathBuf; 2],
-    ) -> Result<Rendition, Fault> {
+    async fn keep(&self, list: &DecisionList, facts: &MediaFacts, words: &[Word], [video, poster]: [&Path; 2]) -> Result<Rendition, Fault> {
         let blobs = &self.0.blobs;
         let picture = facts.video.as_ref().ok_or_else(|| Fault::permanent("NO_PICTURE", "the video has no picture"))?;
         let timeline = Timeline::of(facts, picture, list.ranges[0]).map_err(|refusal| Fault::permanent("NOT_RENDERABLE", refusal))?;

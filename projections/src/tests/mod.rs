@@ -242,7 +242,7 @@ async fn a_clip_shows_its_reasons_its_verdict_and_its_files() {
     proposed(&mut world).await;
     let mut made = Histories::new(world.log.clone(), 2, &[HOME]);
     world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait }).await;
-    world.clip(ClipCommand::RecordRender { revision: 0, rendition: made.rendition(Ratio::Portrait) }).await;
+    world.clip(ClipCommand::RecordRender { revision: 0, rendition: Box::new(made.rendition(Ratio::Portrait)) }).await;
     let find = async |world: &World| clips::by_id(&world.store, HOME, CLIP).await.unwrap().unwrap();
     let clip = find(&world).await;
     assert_eq!((clip.verdict, clip.rank, clip.reasons.len()), (clips::Verdict::Open, 1, 1));
