@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tells cargo where LibTorch and the Python tools are: .cargo/config.toml, which git ignores, written only when it differs.
+# Tells cargo where LibTorch and the Python tools are, and that LibTorch's idle threads sleep: .cargo/config.toml, which git ignores, written only when it differs.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -7,6 +7,7 @@ wanted="# Written by infra/setup/cargo-config.sh. An environment variable of the
 [env]
 LIBTORCH = \"${LIBTORCH:-$cache/libtorch-2.13.0}\"
 RUST_MIN_STACK = \"8388608\"
+OMP_WAIT_POLICY = \"passive\"
 CLIPFLOW_PYTHON = \"$python\""
 config="$root/.cargo/config.toml"
 [ "$(cat "$config" 2>/dev/null)" = "$wanted" ] && exit
