@@ -23,7 +23,7 @@ impl Whisper {
     /// Loads a model folder: Hugging Face's (`model.safetensors`) or CTranslate2's (`model.bin`).
     ///
     /// # Errors
-    /// A [`LoadError`] when the folder is not a whole model, a [`crate::DeviceError`] when the device is not there.
+    /// A [`crate::LoadError`] when the folder is not a whole model, a [`crate::DeviceError`] when the device is not there.
     pub fn load(dir: &Path, device: Device) -> Result<Self> {
         Self::load_with(dir, device, Precision::default())
     }
