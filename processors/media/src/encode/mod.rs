@@ -16,6 +16,7 @@ mod timeline;
 mod video;
 
 pub use preview::preview_webm;
+pub use video::check;
 
 pub(crate) use compose::Composer;
 pub(crate) use frame::{PlaneMut, output_planes, picture_info};

@@ -85,7 +85,9 @@ impl FrameReader {
 
 /// Returns the sound of `span` as interleaved stereo at 48 kHz, exactly as many samples as it lasts; silence where there is none.
 pub(crate) fn read_sound(source: &Path, span: Span) -> Result<Vec<f32>> {
-    let tail = "queue max-size-time=2000000000 max-size-bytes=0 max-size-buffers=0 ! audioconvert ! audioresample quality=8 \
+    // No queue: it would let the decoder run ahead by chance before the seek, and a decoder that fills noise bands with
+    // random numbers (AAC's noise substitution) goes on from where it was, so that the same list would not give the same bytes.
+    let tail = "audioconvert ! audioresample quality=8 \
                 ! audio/x-raw,format=F32LE,rate=48000,channels=2,layout=interleaved ! appsink name=out sync=false max-buffers=64";
     let decoder = Decoder::open(source, span, "audio/x-raw(ANY)", tail)?;
     let frames = samples_in(time(span.duration())) as usize;

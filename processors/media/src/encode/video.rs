@@ -163,8 +163,18 @@ fn profile_of(encoder: &str) -> gst::Caps {
     if encoder == "openh264enc" { any.build() } else { any.field("profile", "high").build() }
 }
 
-fn make_encoder(settings: &EncoderSettings, list: &DecisionList) -> Result<gst::Element> {
-    let name = settings.video_encoder.as_str();
+/// Says whether this machine can encode as `settings` ask, before hours of other work are spent.
+///
+/// # Errors
+/// One sentence that names what is missing and what to use instead.
+pub fn check(settings: &EncoderSettings) -> Result<()> {
+    crate::init()?;
+    let encoder = find_encoder(&settings.video_encoder)?.create().build();
+    let encoder = encoder.with_context(|| format!("the video encoder {} does not start on this machine", settings.video_encoder))?;
+    if settings.video_encoder == "x264enc" { set_x264(&encoder, settings) } else { Ok(()) }
+}
+
+fn find_encoder(name: &str) -> Result<gst::ElementFactory> {
     let Some(factory) = gst::ElementFactory::find(name) else {
         bail!("the video encoder {name} is not installed on this machine; use x264enc, or install the GStreamer plugin that contains it");
     };
@@ -173,6 +183,12 @@ fn make_encoder(settings: &EncoderSettings, list: &DecisionList) -> Result<gst::
         .iter()
         .any(|pad| pad.direction() == gst::PadDirection::Src && pad.caps().can_intersect(&gst::Caps::builder("video/x-h264").build()));
     ensure!(makes_h264, "{name} does not encode H.264; use x264enc, or a hardware encoder such as vah264enc or nvh264enc");
+    Ok(factory)
+}
+
+fn make_encoder(settings: &EncoderSettings, list: &DecisionList) -> Result<gst::Element> {
+    let name = settings.video_encoder.as_str();
+    let factory = find_encoder(name)?;
     let encoder = factory.create().build().with_context(|| format!("the video encoder {name} does not start on this machine"))?;
     if name == "x264enc" {
         set_x264(&encoder, settings)?
@@ -184,7 +200,11 @@ fn make_encoder(settings: &EncoderSettings, list: &DecisionList) -> Result<gst::
 
 fn set_x264(encoder: &gst::Element, settings: &EncoderSettings) -> Result<()> {
     let presets = encoder.property_type("speed-preset").and_then(glib::EnumClass::with_type).context("x264enc has no presets")?;
-    ensure!(presets.value_by_nick(&settings.preset).is_some(), "x264 has no preset {:?}", settings.preset);
+    ensure!(
+        presets.value_by_nick(&settings.preset).is_some(),
+        "x264 has no preset {:?}; use one from ultrafast to placebo",
+        settings.preset
+    );
     encoder.set_property_from_str("speed-preset", &settings.preset);
     encoder.set_property_from_str("pass", "qual");
     encoder.set_property("quantizer", settings.crf.min(50));
