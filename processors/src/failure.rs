@@ -22,14 +22,25 @@ impl Fault {
 
 impl From<anyhow::Error> for Fault {
     fn from(error: anyhow::Error) -> Self {
-        Self::Transient(error)
+        match error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BlobError::Full))) {
+            true => disk_full(),
+            false => Self::Transient(error),
+        }
     }
 }
 
 impl From<BlobError> for Fault {
     fn from(error: BlobError) -> Self {
-        Self::Transient(error.into())
+        Self::from(anyhow::Error::from(error))
     }
+}
+
+/// What a media process says when it cannot write: the system's own words for `ENOSPC`.
+const NO_SPACE: &str = "No space left on device";
+
+/// A disk does not empty itself while a job waits, so it is said at once; the stage can be tried again.
+fn disk_full() -> Fault {
+    Fault::permanent("DISK_FULL", "the disk is full: free some space, then try again")
 }
 
 impl From<ChildError> for Fault {
@@ -39,12 +50,40 @@ impl From<ChildError> for Fault {
             // A file that exhausts its limits does so again; the limits are generous.
             ChildError::TimedOut(_) => Self::permanent("MEDIA_TOO_SLOW", error),
             ChildError::Killed(_) => Self::permanent("MEDIA_CRASHED", error),
+            ChildError::Failed { message, .. } if message.contains(NO_SPACE) => disk_full(),
+            ChildError::Failed { code, message } if code == "MISSING_PLUGIN" => Self::permanent(&code, message),
             ChildError::Failed { .. } | ChildError::Cancelled | ChildError::Unusable(_) => Self::Transient(error.into()),
         }
     }
 }
 
+/// Tells whether the machine is to blame and not the file: the same file may pass later.
+pub(crate) fn is_of_the_machine(failure: &Failure) -> bool {
+    matches!(failure.code.as_str(), "DISK_FULL" | "MISSING_PLUGIN")
+}
+
 /// Says that nothing more is tried by itself.
 pub(crate) fn gave_up(error: &anyhow::Error) -> Failure {
     Failure { code: "GAVE_UP".into(), reason: format!("it failed several times and can be tried again: {error:#}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(fault: Fault) -> String {
+        match fault {
+            Fault::Permanent(failure) => failure.code,
+            Fault::Transient(_) => "TRANSIENT".into(),
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_said_at_once_wherever_it_was_met() {
+        let message = "writing the encoded picture: No space left on device (os error 28)".to_owned();
+        assert_eq!(code(ChildError::Failed { code: "MEDIA".into(), message }.into()), "DISK_FULL");
+        assert_eq!(code(BlobError::Full.into()), "DISK_FULL");
+        assert_eq!(code(anyhow::Error::from(BlobError::Full).context("keeping words").into()), "DISK_FULL");
+        assert_eq!(code(ChildError::Failed { code: "MEDIA".into(), message: "busy".into() }.into()), "TRANSIENT");
+    }
 }

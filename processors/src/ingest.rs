@@ -1,7 +1,7 @@
 //! Stage 1: fetch the file, check it, decode its sound once.
 
 use crate::Tools;
-use crate::failure::Fault;
+use crate::failure::{self, Fault};
 use crate::tools::teller;
 use domain::artefact::MediaFacts;
 use domain::id::VideoId;
@@ -11,6 +11,7 @@ use media::child::Request;
 use media::listen::Heard;
 use media::probe;
 use proto::{Recorded, Wire};
+use runtime::blobs::BlobError;
 use runtime::dispatch::{JobContext, Processor};
 use runtime::fetch::FetchError;
 use runtime::log::Log;
@@ -56,8 +57,8 @@ impl Processor for Ingest {
         };
         let taken = self.take(context, video, source, has_subtitles).await;
         let command = match taken {
-            // What the file is will not change: it is refused, not failed.
-            Err(Fault::Permanent(failure)) => Ok(Command::Refuse(failure)),
+            // What the file is will not change: it is refused. What the machine lacks can: that is a stage that failed.
+            Err(Fault::Permanent(failure)) if !failure::is_of_the_machine(&failure) => Ok(Command::Refuse(failure)),
             other => other,
         };
         self.0.settle(context, video, Stage::Ingest, command).await
@@ -118,6 +119,7 @@ fn unfetched(error: FetchError) -> Fault {
         FetchError::TooManyRedirects { .. } | FetchError::Status { status: 400..=499, .. } => {
             Fault::permanent("URL_NOT_FOUND", format!("{error}: check the address, and whether it needs a login"))
         }
+        FetchError::Keep(BlobError::Full) => Fault::from(BlobError::Full),
         FetchError::TooLarge { .. } => Fault::permanent("TOO_LARGE", format!("{error}: upload a smaller version")),
         FetchError::Status { .. } | FetchError::TooSlow { .. } | FetchError::Broken { .. } | FetchError::Keep(_) => {
             Fault::Transient(error.into())

@@ -157,7 +157,7 @@ impl Transcribe {
         let bytes = self.tools.blobs.get_bytes(file).await?;
         let language = wish.language.clone().unwrap_or_else(|| "en".into());
         let imported = subtitles::read(&bytes, &language, ingested.facts.duration_us)
-            .map_err(|unreadable| Fault::permanent("UNREADABLE_SUBTITLES", unreadable))?;
+            .map_err(|unreadable| Fault::permanent("UNREADABLE_SUBTITLES", format!("{unreadable}; save it as SRT or WebVTT in UTF-8")))?;
         let mut transcript = imported.transcript;
         if let (false, Some(sound)) = (imported.has_word_times, &ingested.sound) {
             let path = self.tools.blobs.local_path(&sound.wav)?;
