@@ -1,6 +1,7 @@
 //! The long source: what was asked for, which stages are done, and the joins between them.
 //!
 //! Every join is here: the second of transcript and analysis makes it ready to score, the last render completes it.
+//! It is one file although it is long: half of it documents fields, and a rule is best read beside the states it guards.
 
 use crate::artefact::{CaptionStyle, MediaFacts, Ratio};
 use crate::id::{ClipId, TranscriptId};
