@@ -79,7 +79,7 @@ impl Store {
 
     fn assemble(folder: &Path, lock: Option<File>) -> anyhow::Result<Self> {
         Ok(Self {
-            log: SqliteLog::open(&folder.join("log.sqlite")).context("opening the log")?,
+            log: SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?,
             blobs: Blobs::open(&folder.join("blobs")).context("opening the blobs")?,
             workspace: LOCAL_WORKSPACE,
             folder: folder.to_owned(),
@@ -102,6 +102,7 @@ impl Engine {
     /// Starts every processor on `store`.
     pub(crate) fn start(store: &Store, shared: &Shared, work: &Work, shutdown: CancellationToken) -> anyhow::Result<Self> {
         media::init().map_err(|missing| Problem::new("MISSING_PLUGIN", missing.to_string()))?;
+        media::encode::check(&encoder(work)).map_err(|error| Problem::new("BAD_ENCODER", format!("{error:#}")))?;
         let surroundings = Surroundings {
             consumers: Consumers::open(&store.folder.join("consumers.sqlite"))?,
             positions: Positions::default(),

@@ -24,17 +24,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// Keeps stack traces out of what people read: an error's text says what happened. Panics still show theirs with `RUST_BACKTRACE`.
+const ERRORS_WITHOUT_TRACES: (&str, &str) = ("RUST_LIB_BACKTRACE", "0");
+
 /// Starts this program again with the variable that makes LibTorch's idle threads sleep instead of spin.
 ///
 /// It is read when the library is loaded, so it cannot be set from inside; spinning threads would slow everything else down ten-fold.
 fn wait_politely() {
-    let (name, value) = speech::WAIT_POLICY;
-    if std::env::var_os(name).is_some() {
+    let defaults = [speech::WAIT_POLICY, ERRORS_WITHOUT_TRACES];
+    let unset: Vec<_> = defaults.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    if unset.is_empty() {
         return;
     }
     let Ok(exe) = std::env::current_exe() else { return };
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     // It returns only when it fails; then the work is slower, not wrong.
-    let error = std::process::Command::new(exe).args(arguments).env(name, value).exec();
-    eprintln!("could not start again with {name}={value} ({error}): hearing speech will be slow");
+    let error = std::process::Command::new(exe).args(arguments).envs(unset).exec();
+    eprintln!("could not start again with other settings ({error}): hearing speech will be slow");
 }

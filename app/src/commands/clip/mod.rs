@@ -4,10 +4,11 @@ mod export;
 mod show;
 mod watch;
 
-use crate::cli::{Clip, Shared};
-use crate::engine::{Engine, Store};
+use crate::cli::{self, Shared, Work};
+use crate::engine::{Engine, Store, encoder};
 use crate::problem::Problem;
 use anyhow::Context as _;
+use domain::clip::{self, Clip};
 use domain::id::VideoId;
 use domain::video::{Command, Source, Video, Wish};
 use domain::{BlobRef, MediaTime};
@@ -24,7 +25,13 @@ use watch::Ending;
 /// Largest subtitle file that is taken in.
 const SUBTITLES_BYTES_MAX: u64 = edit::subtitles::MAX_BYTES as u64;
 
-pub(crate) async fn run(shared: &Shared, options: Clip) -> anyhow::Result<()> {
+/// How often the same file is taken in after it was refused or deleted: nobody does so by hand this often.
+const SUBMISSIONS_MAX: u32 = 1_000;
+
+/// What to do about a video without clips; why there are none is said before it.
+const NO_CLIPS_ADVICE: &str = "Try other --lengths, or bring the words with --transcript.";
+
+pub(crate) async fn run(shared: &Shared, options: cli::Clip) -> anyhow::Result<()> {
     let started = Instant::now();
     let store = Store::open(&shared.data).await?;
     let wish = wish(&options);
@@ -33,13 +40,14 @@ pub(crate) async fn run(shared: &Shared, options: Clip) -> anyhow::Result<()> {
         Some(path) => Some(subtitles(&store, path).await?),
         None => None,
     };
-    let video = video_id(&store, &source, subtitles.as_ref(), &wish);
+    let first = video_id(&store, &source, subtitles.as_ref(), &wish, &options.work);
+    let video = not_over(&store, first).await?;
     let is_known = is_complete(&store, video).await?;
-    submit(&store, video, &options.video, source, subtitles, wish).await?;
     if is_known {
         eprintln!("These clips were made before with the same settings; they are taken from {}.", shared.data.display());
     } else {
-        work(&store, shared, &options, video).await?;
+        let submission = Submission { video, name: &options.video, source, subtitles, wish };
+        work(&store, shared, &options.work, submission).await?;
     }
     let clips = export::export(&store, video, &options.out).await?;
     if options.json {
@@ -51,27 +59,45 @@ pub(crate) async fn run(shared: &Shared, options: Clip) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the processors until the video is done.
-async fn work(store: &Store, shared: &Shared, options: &Clip, video: VideoId) -> anyhow::Result<()> {
+/// What is given to the processors.
+struct Submission<'a> {
+    video: VideoId,
+    name: &'a str,
+    source: Source,
+    subtitles: Option<BlobRef>,
+    wish: Wish,
+}
+
+/// Runs the processors until the video is done. What the machine lacks is said before anything is submitted.
+async fn work(store: &Store, shared: &Shared, work: &Work, submission: Submission<'_>) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let mut engine = Engine::start(store, shared, &options.work, stop.child_token())?;
+    let mut engine = Engine::start(store, shared, work, stop.child_token())?;
     let progress = engine.surroundings.progress.clone();
+    let video = submission.video;
+    let watched = async {
+        submit(store, submission).await?;
+        watch::until_done(store, video, progress).await
+    };
     let ending = tokio::select! {
-        ending = watch::until_done(store, video, progress) => ending,
+        ending = watched => ending,
         error = engine.failure() => Err(error),
         () = stop.cancelled() => Err(Problem::new("STOPPED", "stopped; run the same command again to go on where it stopped").into()),
     };
     engine.stop().await?;
     match ending? {
         Ending::Completed => Ok(()),
-        Ending::Nothing { explanation } => Err(Problem::new("NO_CLIPS", format!("no clip was found: {explanation}")).into()),
+        Ending::Nothing { explanation } => Err(Problem::new("NO_CLIPS", format!("{explanation} {NO_CLIPS_ADVICE}")).into()),
         Ending::Failed(failure) => Err(Problem::from(failure).into()),
     }
 }
 
-fn wish(options: &Clip) -> Wish {
-    let mut ratios = options.ratio.clone();
-    ratios.dedup();
+fn wish(options: &cli::Clip) -> Wish {
+    let mut ratios: Vec<_> = Vec::with_capacity(options.ratio.len());
+    for ratio in &options.ratio {
+        if !ratios.contains(ratio) {
+            ratios.push(*ratio);
+        }
+    }
     Wish {
         count: options.count,
         ratios,
@@ -84,10 +110,11 @@ fn wish(options: &Clip) -> Wish {
 }
 
 async fn source(store: &Store, video: &str) -> anyhow::Result<Source> {
-    if video.starts_with("http://") || video.starts_with("https://") {
+    let path = Path::new(video);
+    // Any address is one, so that what may not be fetched is refused as such, and recorded.
+    if video.contains("://") && !path.exists() {
         return Ok(Source::Url { url: video.into() });
     }
-    let path = Path::new(video);
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !metadata.is_file() {
         return Err(Problem::new("NOT_A_FILE", format!("{} is not a file: name a video file or an http(s) address", path.display())).into());
@@ -117,13 +144,27 @@ fn stored(error: runtime::blobs::BlobError) -> anyhow::Error {
 }
 
 /// Returns the id of a submission: the same file with the same settings is the same video.
-fn video_id(store: &Store, source: &Source, subtitles: Option<&BlobRef>, wish: &Wish) -> VideoId {
+fn video_id(store: &Store, source: &Source, subtitles: Option<&BlobRef>, wish: &Wish, work: &Work) -> VideoId {
     let source = match source {
         Source::Upload { blob } => blob.sha256.to_string(),
         Source::Url { url } => url.clone(),
     };
     let subtitles = subtitles.map(|blob| blob.sha256);
-    VideoId(Uuid::new_v5(&store.workspace.0, format!("{source} {subtitles:?} {wish:?}").as_bytes()))
+    let encoder = encoder(work);
+    VideoId(Uuid::new_v5(&store.workspace.0, format!("{source} {subtitles:?} {wish:?} {encoder:?}").as_bytes()))
+}
+
+/// Returns the first of a submission's ids that was neither refused nor deleted: whoever submits again wants it tried again,
+/// because an address may work now, a missing decoder may be installed, and a deleted video may be wanted after all.
+async fn not_over(store: &Store, first: VideoId) -> anyhow::Result<VideoId> {
+    let mut id = first;
+    for _ in 0..SUBMISSIONS_MAX {
+        match load::<Video>(&store.log, store.workspace, id.0).await? {
+            Video::Refused { .. } | Video::Deleted => id = VideoId(Uuid::new_v5(&id.0, b"again")),
+            Video::Absent | Video::Known(_) => return Ok(id),
+        }
+    }
+    Err(Problem::new("REFUSED", "this video was refused or deleted too often: choose another, or another folder with --data").into())
 }
 
 async fn is_complete(store: &Store, video: VideoId) -> anyhow::Result<bool> {
@@ -133,13 +174,22 @@ async fn is_complete(store: &Store, video: VideoId) -> anyhow::Result<bool> {
     }
 }
 
-/// Submits the video, and asks once more for stages that failed in an earlier run.
-async fn submit(store: &Store, video: VideoId, name: &str, source: Source, subtitles: Option<BlobRef>, wish: Wish) -> anyhow::Result<()> {
+/// Submits the video, and asks once more for stages and renditions that failed in an earlier run.
+async fn submit(store: &Store, submission: Submission<'_>) -> anyhow::Result<()> {
+    let Submission { video, name, source, subtitles, wish } = submission;
     let title = Path::new(name).file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
     command(store, video, Command::Submit { title, source, subtitles, wish }).await?;
     let Video::Known(known) = load::<Video>(&store.log, store.workspace, video.0).await? else { return Ok(()) };
     for stage in known.failed_stages {
         command(store, video, Command::RetryStage { stage }).await.with_context(|| format!("trying {stage} again"))?;
+    }
+    for (clip, ratio) in known.failed {
+        let context = Context::request(ids::fresh_commit(), store.workspace, "owner", Clock::system().now());
+        match execute::<Clip>(&store.log, context, clip.0, clip::Command::RequestRender { ratio }).await {
+            // An editor may have rejected or deleted it meanwhile.
+            Ok(_) | Err(ExecuteError::Refused(_)) => {}
+            Err(error) => return Err(anyhow::Error::from(error).context(format!("rendering {clip} again"))),
+        }
     }
     Ok(())
 }

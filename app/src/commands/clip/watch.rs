@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proto::{Event, Recorded};
 use runtime::log::{Filter, Item, Log, Partition};
 use runtime::progress::{Progress, ProgressChannel};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// Steps of a bar: fine enough to move every second in an hour of work.
@@ -78,8 +78,12 @@ struct Watch {
     steps: HashMap<&'static str, (u64, u64)>,
     /// Fractions of steps that run, by stage and part.
     running: BTreeMap<(&'static str, String), f32>,
+    /// The video's clips; the log has those of others too.
+    clips: HashSet<ClipId>,
+    /// Renditions that were asked for and are not settled.
+    requested: HashSet<(ClipId, Ratio)>,
+    rendered: HashSet<(ClipId, Ratio)>,
     failures: HashMap<(ClipId, Ratio), Failure>,
-    rendered: u32,
 }
 
 impl Watch {
@@ -92,7 +96,17 @@ impl Watch {
             bar.tick();
             bar
         });
-        Self { video, bars: bars.into(), all, steps: HashMap::new(), running: BTreeMap::new(), failures: HashMap::new(), rendered: 0 }
+        Self {
+            video,
+            bars: bars.into(),
+            all,
+            steps: HashMap::new(),
+            running: BTreeMap::new(),
+            clips: HashSet::new(),
+            requested: HashSet::new(),
+            rendered: HashSet::new(),
+            failures: HashMap::new(),
+        }
     }
 
     fn see(&mut self, event: &Recorded) -> anyhow::Result<Change> {
@@ -109,12 +123,45 @@ impl Watch {
                 self.draw("transcribe", "");
                 Change::None
             }
-            Some(Event::Clip(clip::Event::RenderFailed { ratio, failure, .. })) => {
-                self.failures.insert((ClipId(event.stream.id()), ratio), failure);
-                Change::None
-            }
+            Some(Event::Clip(event_of_clip)) => self.see_clip(ClipId(event.stream.id()), event_of_clip),
             _ => Change::None,
         })
+    }
+
+    fn see_clip(&mut self, clip: ClipId, event: clip::Event) -> Change {
+        match event {
+            clip::Event::Proposed(proposal) if proposal.video == self.video => {
+                self.clips.insert(clip);
+            }
+            clip::Event::RenderRequested { ratio, .. } if self.clips.contains(&clip) => {
+                self.failures.remove(&(clip, ratio));
+                self.requested.insert((clip, ratio));
+                return Change::GoesOn;
+            }
+            clip::Event::Rendered { rendition, .. } if self.clips.contains(&clip) => {
+                self.requested.remove(&(clip, rendition.ratio));
+                self.rendered.insert((clip, rendition.ratio));
+            }
+            clip::Event::RenderFailed { ratio, failure, .. } if self.clips.contains(&clip) => {
+                self.requested.remove(&(clip, ratio));
+                self.failures.insert((clip, ratio), failure);
+                // A rendition that fails again settles nothing new for its video, so its own event has to tell.
+                if self.requested.is_empty() {
+                    return Change::Ends(self.ending());
+                }
+            }
+            _ => {}
+        }
+        Change::None
+    }
+
+    /// How it ends when every rendition is settled.
+    fn ending(&self) -> Ending {
+        match (self.rendered.is_empty(), self.failures.values().next()) {
+            (false, _) => Ending::Completed,
+            (true, Some(failure)) => Ending::Failed(failure.clone()),
+            (true, None) => Ending::Failed(Failure { code: "RENDER_FAILED".into(), reason: "no clip could be rendered".into() }),
+        }
     }
 
     fn see_video(&mut self, event: video::Event) -> Change {
@@ -133,16 +180,10 @@ impl Watch {
             }
             video::Event::NothingFound { explanation, .. } => return Change::Ends(Ending::Nothing { explanation }),
             video::Event::Refused(failure) | video::Event::StageFailed { failure, .. } => return Change::Ends(Ending::Failed(failure)),
-            video::Event::Completed { rendered: 0, failed } if failed > 0 => {
-                let failure = self.failures.values().next().cloned();
-                let failure =
-                    failure.unwrap_or_else(|| Failure { code: "RENDER_FAILED".into(), reason: "no clip could be rendered".into() });
-                return Change::Ends(Ending::Failed(failure));
-            }
-            video::Event::Completed { rendered, .. } if rendered > 0 => {
-                self.rendered = rendered;
+            // While several renditions are tried again, each that succeeds completes the video.
+            video::Event::Completed { rendered, failed } if rendered + failed > 0 && self.requested.is_empty() => {
                 self.finish("render");
-                return Change::Ends(Ending::Completed);
+                return Change::Ends(self.ending());
             }
             video::Event::StageRetried { .. } => return Change::GoesOn,
             video::Event::Submitted { .. } | video::Event::ReadyToScore { .. } | video::Event::Completed { .. } | video::Event::Deleted => {
