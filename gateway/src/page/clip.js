@@ -42,7 +42,7 @@ function player(clip) {
 function reasons(clip, seek) {
   return h('ul', {}, clip.reasons.map((reason) => h('li', {},
     h('button', { type: 'button', class: 'time', title: 'Show this moment in the original', onclick: () => seek(reason.atSeconds) },
-      reason.text, ` (${clock(reason.atSeconds)})`))));
+      reason.text))));
 }
 
 function contributions(clip, seek) {
