@@ -8,6 +8,7 @@ use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::io::IsTerminal as _;
 use std::collections::HashMap;
 use std::time::Duration;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -76,7 +77,7 @@ impl Drop for Telemetry {
 /// When the filter or the endpoint is not understood, or telemetry was started before.
 pub fn init(options: &Options) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&options.filter).with_context(|| format!("reading the log filter {:?}", options.filter))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match options.format {
         Format::Text => lines.boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
