@@ -25,7 +25,6 @@ pub(crate) use timeline::Timeline;
 
 use crate::captions::CaptionTrack;
 use anyhow::{Context, Result, anyhow};
-use domain::Span;
 use domain::artefact::{DecisionList, Loudness, MediaFacts};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -97,14 +96,6 @@ pub fn render(
         let bytes = std::fs::metadata(out)?.len();
         Ok(Rendered { video: out.to_owned(), frames: list.picture.frames, loudness: sound.and_then(|sound| sound.loudness), bytes })
     })
-}
-
-/// Measures the sound of `span`; `None` when it is silent.
-///
-/// # Errors
-/// When the source has no sound, or it cannot be decoded.
-pub fn loudness_of(source: &Path, span: Span) -> Result<Option<Loudness>> {
-    sound::measure(&source::read_sound(source, span)?)
 }
 
 /// Files beside the rendition while it is made; they go when this is dropped.

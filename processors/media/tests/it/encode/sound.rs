@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, WARBLE, decoded, facts, list, mono, span};
 use domain::artefact::AudioChain;
-use media::encode::loudness_of;
+use media::listen::loudness_of;
 use std::path::Path;
 use std::process::Command;
 
