@@ -57,3 +57,19 @@ journey: build (talk "3")
 # format everything
 fmt:
     cargo fmt --all
+
+# real engines for tests, without containers: Kafka (1 or 3 brokers), Cassandra, S3
+engines-up *WHAT:
+    @infra/local/up {{ WHAT }}
+
+# stop them and keep their data
+engines-down *WHAT:
+    @infra/local/down {{ WHAT }}
+
+# which of them run, where, with how much memory
+engines-status:
+    @infra/local/status
+
+# ask each of them with a real client
+engines-check *WHAT:
+    @infra/local/check {{ WHAT }}

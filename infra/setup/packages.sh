@@ -10,6 +10,8 @@ media=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gs
     gstreamer1.0-libav libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libpango1.0-dev libcairo2-dev)
 sample=(ffmpeg espeak-ng fontconfig fonts-inter fonts-bebas-neue fonts-noto-core fonts-noto-color-emoji)
 wanted=("${build[@]}" "${tools[@]}" "${media[@]}" "${sample[@]}")
+# Named on the command line: only those, for a step that not everybody takes.
+[ $# -eq 0 ] || wanted=("$@")
 
 command -v apt-get >/dev/null || fail "this script knows Debian 12 and Ubuntu 24.04 or newer. Elsewhere install the counterparts of: ${wanted[*]}"
 installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | awk '$1 == "ii" {print $2}')
