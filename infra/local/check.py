@@ -48,13 +48,13 @@ def claim(text: str):
 def kafka() -> None:
     plain = {"bootstrap.servers": env["CLIPFLOW_KAFKA_BROKERS"], "log_level": 0}
     admin = AdminClient(plain)
-    with claim("kafka: a new topic is replicated as the size of the cluster asks"):
-        size = len(admin.list_topics(timeout=SECONDS_MAX).brokers)
-        admin.create_topics([NewTopic(name, 1)])[name].result(SECONDS_MAX)
-        [partition] = admin.list_topics(name, timeout=SECONDS_MAX).topics[name].partitions.values()
-        assert len(partition.replicas) == size and size in (1, 3), partition.replicas
     with claim("kafka: a record comes back on the plain listener"):
+        admin.create_topics([NewTopic(name, 1)])[name].result(SECONDS_MAX)
         assert round_trip(plain, b"plain") == b"plain"
+    # Only now: right after its creation a broker may not have heard of the topic yet.
+    with claim("kafka: a new topic has a replica on every broker"):
+        [partition] = admin.list_topics(name, timeout=SECONDS_MAX).topics[name].partitions.values()
+        assert len(partition.replicas) == len(env["CLIPFLOW_KAFKA_BROKERS"].split(",")), partition.replicas
     with claim("kafka: a record comes back on the encrypted listener, with a password"):
         assert round_trip(secure(), b"secure") == b"secure"
     with claim("kafka: a wrong password is refused"):

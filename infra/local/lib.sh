@@ -106,7 +106,8 @@ already() {
     ! is_paused "$1" || signal "$1" CONT
 }
 
-# ask_to_stop NAME… and then await_stopped NAME…: politely, at the same time, and by force after the limit.
+# ask_to_stop NAME… asks all at the same time; await_gone NAME… waits, and uses force after the limit;
+# await_stopped NAME… also forgets them, so that `status` does not miss them.
 ask_to_stop() {
     local name pid
     for name; do
@@ -117,7 +118,7 @@ ask_to_stop() {
     done
 }
 
-await_stopped() {
+await_gone() {
     local name pid until=$((SECONDS + STOP_SECONDS_MAX))
     for name; do
         while pid=$(pid_of "$name"); do
@@ -125,12 +126,17 @@ await_stopped() {
             if [ "$SECONDS" -ge "$until" ]; then
                 say "$name did not stop within $STOP_SECONDS_MAX s, so it is killed"
                 kill -KILL "$pid"
-                sleep 0.2
+                sleep 1
             fi
             sleep 0.1
         done
-        rm -f "$run/$name.pid" "$run/$name.ready"
     done
+}
+
+await_stopped() {
+    local name
+    await_gone "$@"
+    for name; do rm -f "$run/$name.pid" "$run/$name.ready"; done
 }
 
 # find_java: a Java 17, which is the newest that Cassandra 5.0 runs on.
