@@ -19,9 +19,9 @@ fetch_jars() {
     say "fetching the jars of $engine from Maven Central (about 50 MB, once)"
     mkdir -p "$cache"
     rm -rf "$target.partial"
-    JAVA_HOME=$java_home mvn -q -B -Dstyle.color=never -f "$local_infra/$engine/pom.xml" "$MAVEN_COPY" \
-        -DincludeScope=runtime -Dmdep.prependGroupId=true -DoutputDirectory="$target.partial" >&2 9>&- ||
-        fail "Maven could not fetch the jars of $engine; the lines above say which"
+    JAVA_HOME=$java_home mvn -q -B -f "$local_infra/$engine/pom.xml" "$MAVEN_COPY" \
+        -DincludeScope=runtime -Dmdep.prependGroupId=true -DoutputDirectory="$target.partial" >"$logs/maven-$engine.log" 2>&1 9>&- ||
+        fail "Maven could not fetch the jars of $engine; $logs/maven-$engine.log says which"
     (cd "$target.partial" && LC_ALL=C sha256sum -- *.jar) | cmp -s - "$local_infra/$engine/jars.lock" ||
         fail "the jars in $target.partial are not those of infra/local/$engine/jars.lock, so they are not used: $(cd "$target.partial" && LC_ALL=C sha256sum -- *.jar | diff - "$local_infra/$engine/jars.lock" | head -n 4)"
     mv "$target.partial" "$target"

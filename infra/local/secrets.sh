@@ -54,7 +54,7 @@ make_certificates() {
 # since clients report an address that refuses them as an error.
 write_client_environment() {
     local size
-    size=$(kafka_size || echo 3)
+    size=$(cat "$run/kafka.size" 2>/dev/null || echo 1)
     {
         echo "# Written by infra/local/up, for clients: KEY=VALUE lines."
         echo "CLIPFLOW_KAFKA_BROKERS=$(cut -d, -f"1-$size" <<<"$CLIPFLOW_KAFKA_BROKERS")"
