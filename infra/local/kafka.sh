@@ -4,8 +4,6 @@
 # The last broker of three may have been granted its leave before the others left, and be closing its files.
 readonly LAST_BROKER_SECONDS=2
 
-kafka_nodes() { seq -f 'kafka-%g' "$1"; }
-
 # kafka_size: how many brokers the running cluster has; nothing when none runs.
 kafka_size() {
     local n
@@ -45,7 +43,12 @@ start_broker() {
         "$java_home/bin/java" @"$local_infra/kafka/java.options" "${share[@]}" -cp "$(jars kafka)/*" kafka.Kafka "$(kafka_folder "$1" "$size")/server.properties"
 }
 
-await_kafka() { for name in $(kafka_nodes "$1"); do await "$name" grep -q 'Kafka Server started' "$logs/$name.log"; done; }
+await_broker() { await "kafka-$1" grep -q 'Kafka Server started' "$logs/kafka-$1.log"; }
+
+await_kafka() {
+    local n
+    for n in $(seq "$1"); do await_broker "$n"; done
+}
 
 stop_kafka() {
     local names=(kafka-1 kafka-2 kafka-3)
