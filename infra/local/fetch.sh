@@ -37,7 +37,8 @@ fetch_versitygw() {
     rm -rf "$target.partial"
     mkdir -p "$target.partial"
     (cd "$local_infra/s3" && GOFLAGS='' CGO_ENABLED=0 "$go" build -mod=readonly -trimpath -buildvcs=false -ldflags='-s -w' \
-        -o "$target.partial/versitygw" github.com/versity/versitygw/cmd/versitygw 9>&-) >&2 || fail "versitygw could not be built; the lines above say why"
+        -o "$target.partial/versitygw" github.com/versity/versitygw/cmd/versitygw 9>&-) >"$logs/versitygw-build.log" 2>&1 ||
+        fail "versitygw could not be built; $logs/versitygw-build.log says why"
     mv "$target.partial" "$target"
 }
 
