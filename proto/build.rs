@@ -7,7 +7,8 @@ const FILES: [&str; 6] = ["workspace", "video", "transcript", "clip", "publicati
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=clipflow");
-    let files = FILES.map(|name| format!("clipflow/events/v1/{name}.proto"));
+    let mut files = FILES.map(|name| format!("clipflow/events/v1/{name}.proto")).to_vec();
+    files.push("clipflow/log/v1/log.proto".to_owned());
     let descriptors = protox::compile(files, ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;

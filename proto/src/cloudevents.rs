@@ -1,7 +1,11 @@
-//! Events as CloudEvents 1.0 JSON, for people and for subscribers who ask for JSON.
+//! Events as CloudEvents 1.0: JSON for people and for subscribers who ask for it, attributes for bindings that carry them as headers.
 
-use crate::{Recorded, schema};
+use crate::convert::parse;
+use crate::{Metadata, Recorded, schema};
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
+use domain::Timestamp;
+use domain::id::{EventId, WorkspaceId};
 use serde_json::{Map, Value, json};
 
 /// The `source` of every event: a workspace is where it happened.
@@ -10,29 +14,71 @@ pub fn source(event: &Recorded) -> String {
     format!("/workspaces/{}", event.workspace)
 }
 
+/// Returns the attributes that every form of an event shows, in order: the specification's, then the log's own as extensions.
+#[must_use]
+pub fn attributes(event: &Recorded) -> Vec<(&'static str, String)> {
+    let mut attributes = vec![
+        ("specversion", "1.0".to_owned()),
+        ("id", event.id.to_string()),
+        ("source", source(event)),
+        ("type", event.event_type.to_string()),
+        ("subject", event.stream.as_str().to_owned()),
+        ("time", time(event.metadata.at.0)),
+        ("dataschema", dataschema(event)),
+        ("position", event.position.to_string()),
+        ("streamversion", event.version.to_string()),
+        ("actor", event.metadata.actor.clone()),
+        ("correlationid", event.metadata.correlation.to_string()),
+    ];
+    attributes.extend(event.metadata.causation.map(|causation| ("causationid", causation.to_string())));
+    attributes.extend(event.metadata.traceparent.clone().map(|traceparent| ("traceparent", traceparent)));
+    attributes
+}
+
+/// Returns the event whose attributes `get` looks up by name, the inverse of [`attributes`].
+///
+/// # Errors
+/// What is missing or wrong.
+pub fn from_attributes<'a>(get: impl Fn(&str) -> Option<&'a str>, payload: Bytes) -> Result<Recorded, String> {
+    let required = |name: &str| get(name).ok_or_else(|| format!("{name} is missing"));
+    let number = |name: &str| parse::<u64>(required(name)?, name);
+    let workspace = required("source")?.strip_prefix("/workspaces/").ok_or("source is not a workspace")?;
+    let time = DateTime::parse_from_rfc3339(required("time")?).map_err(|error| format!("time: {error}"))?;
+    Ok(Recorded {
+        id: EventId(parse(required("id")?, "id")?),
+        workspace: WorkspaceId(parse(workspace, "source")?),
+        stream: parse(required("subject")?, "subject")?,
+        version: number("streamversion")?,
+        position: number("position")?,
+        event_type: required("type")?.into(),
+        schema_version: schema_version(required("dataschema")?).ok_or("dataschema names no version")?,
+        payload,
+        metadata: Metadata {
+            at: Timestamp(u64::try_from(time.timestamp_micros()).map_err(|_| "time is before 1970")?),
+            actor: required("actor")?.to_owned(),
+            correlation: parse(required("correlationid")?, "correlationid")?,
+            causation: get("causationid").map(|id| parse(id, "causationid").map(EventId)).transpose()?,
+            traceparent: get("traceparent").map(str::to_owned),
+        },
+    })
+}
+
+fn dataschema(event: &Recorded) -> String {
+    format!("events/v{}/{}.json", event.schema_version, event.event_type)
+}
+
+fn schema_version(dataschema: &str) -> Option<u32> {
+    let (version, _) = dataschema.strip_prefix("events/v")?.split_once('/')?;
+    version.parse().ok()
+}
+
 /// Returns the structured JSON form (CloudEvents 1.0, JSON format §3), with the log's own attributes as extensions.
 ///
 /// `data` is the protobuf JSON mapping of the payload, or base64 in `data_base64` when this version of the program does not know the type.
 #[must_use]
 pub fn to_json(event: &Recorded) -> Value {
-    let mut object = Map::new();
-    object.insert("specversion".into(), json!("1.0"));
-    object.insert("id".into(), json!(event.id.to_string()));
-    object.insert("source".into(), json!(source(event)));
-    object.insert("type".into(), json!(&*event.event_type));
-    object.insert("subject".into(), json!(event.stream.as_str()));
-    object.insert("time".into(), json!(time(event.metadata.at.0)));
-    object.insert("dataschema".into(), json!(format!("events/v{}/{}.json", event.schema_version, event.event_type)));
-    object.insert("position".into(), json!(event.position.to_string()));
-    object.insert("streamversion".into(), json!(event.version.to_string()));
-    object.insert("actor".into(), json!(event.metadata.actor));
-    object.insert("correlationid".into(), json!(event.metadata.correlation.to_string()));
-    if let Some(causation) = event.metadata.causation {
-        object.insert("causationid".into(), json!(causation.to_string()));
-    }
-    if let Some(traceparent) = &event.metadata.traceparent {
-        object.insert("traceparent".into(), json!(traceparent));
-    }
+    let attributes = attributes(event).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value)));
+    let mut object: Map<String, Value> = attributes.collect();
     match data(event) {
         Some(data) => {
             object.insert("datacontenttype".into(), json!("application/json"));

@@ -26,3 +26,9 @@ pub use wire::{DecodeError, Encoded, Wire};
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/clipflow.events.v1.rs"));
 }
+
+/// The generated messages of the log's own records.
+#[allow(unreachable_pub, clippy::all, missing_docs, reason = "generated from clipflow/log/v1/log.proto")]
+pub mod log_v1 {
+    include!(concat!(env!("OUT_DIR"), "/clipflow.log.v1.rs"));
+}

@@ -347,3 +347,11 @@ fn recorded(commit: &Commit, event: &NewEvent, version: u64, position: u64) -> R
         metadata: commit.metadata.clone(),
     }
 }
+
+/// Appends one event to a new stream, for tests that only need a log that is not empty.
+///
+/// # Panics
+/// When the log refuses.
+pub async fn append_one(log: &impl Log) -> Appended {
+    accepted(append(log, one(1_000_000_007, &name("video", 1_000_000_007), Expected::Empty)).await)
+}

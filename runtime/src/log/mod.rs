@@ -4,7 +4,10 @@
 //! streams of one workspace, all or nothing, and its id is accepted once: the first verdict stands, also a rejection.
 //! Adapters must pass [`conformance::suite`]. Nothing here knows what an event means.
 
+pub mod any;
 pub mod conformance;
+pub mod kafka;
+pub mod sequencer;
 pub mod simulated;
 pub mod sqlite;
 

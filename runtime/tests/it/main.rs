@@ -11,5 +11,7 @@ mod execute;
 mod fetch;
 mod kill;
 mod models;
+mod sequencer;
+mod sequencer_model;
 mod server;
 mod sqlite;

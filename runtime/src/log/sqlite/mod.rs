@@ -5,6 +5,7 @@
 //! and followers also look for events that another process wrote.
 
 mod reader;
+mod replica;
 mod writer;
 
 use super::{AppendError, Appended, Commit, Conflict, Expected, Filter, Item, Log, Partition, Reading, Verdict};
@@ -13,6 +14,7 @@ use domain::id::{CommitId, WorkspaceId};
 use futures::StreamExt as _;
 use proto::{Recorded, StreamName};
 use reader::{Page, Reader};
+pub use replica::{Followed, Replica};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,8 +3,8 @@
 use super::{Request, expected_to_sql, head, signed, unsigned, verdict};
 use crate::log::{AppendError, Appended, Commit, Conflict, StreamAppend, Verdict};
 use anyhow::Context as _;
-use domain::id::WorkspaceId;
-use proto::{Metadata, StreamName};
+use domain::id::{CommitId, WorkspaceId};
+use proto::{Metadata, NewEvent, StreamName};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior};
 use std::collections::HashMap;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ const BATCH_COMMITS_MAX: usize = 512;
 const BATCH_EVENTS_MAX: usize = 8_192;
 
 /// Streams whose heads are remembered, about 150 bytes each; beyond that all are forgotten and read again.
-const HEADS_MAX: usize = 100_000;
+pub(super) const HEADS_MAX: usize = 100_000;
 
 /// How many prepared statements a connection keeps: more than there are statements in this adapter.
 const STATEMENTS_MAX: usize = 32;
@@ -30,17 +30,17 @@ pub(super) struct Writer {
 }
 
 /// What the writer knows about the file without reading it, as long as nobody else writes.
-struct State {
-    next_position: u64,
-    heads: HashMap<(WorkspaceId, StreamName), StreamHead>,
+pub(super) struct State {
+    pub(super) next_position: u64,
+    pub(super) heads: HashMap<(WorkspaceId, StreamName), StreamHead>,
     /// Changes when another connection commits (`PRAGMA data_version`).
     data_version: i64,
 }
 
 #[derive(Clone, Copy)]
-struct StreamHead {
-    key: i64,
-    last: Option<u64>,
+pub(super) struct StreamHead {
+    pub(super) key: i64,
+    pub(super) last: Option<u64>,
 }
 
 type Answer = Result<Appended, AppendError>;
@@ -48,8 +48,7 @@ type Answer = Result<Appended, AppendError>;
 impl Writer {
     pub(super) fn new(connection: Connection) -> anyhow::Result<Self> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        let next_position = head(&connection).context("reading the log's head")?;
-        let state = State { next_position, heads: HashMap::new(), data_version: data_version(&connection)? };
+        let state = State::new(&connection)?;
         Ok(Self { connection, state })
     }
 
@@ -112,6 +111,11 @@ fn collect(first: Request, requests: &flume::Receiver<Request>) -> Vec<Request> 
 }
 
 impl State {
+    pub(super) fn new(connection: &Connection) -> anyhow::Result<Self> {
+        let next_position = head(connection).context("reading the log's head")?;
+        Ok(Self { next_position, heads: HashMap::new(), data_version: data_version(connection)? })
+    }
+
     /// Drops what may have become false since another process wrote.
     fn refresh(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let version = data_version(connection)?;
@@ -137,7 +141,7 @@ impl State {
             let actual = self.stream_head(connection, commit.workspace, stream)?.and_then(|head| head.last);
             if !expected.accepts(actual) {
                 let conflict = Conflict { stream: stream.clone(), expected: *expected, actual };
-                remember_rejected(connection, commit, &conflict)?;
+                remember_rejected(connection, (commit.workspace, commit.id), &conflict)?;
                 return Ok(Err(conflict.into()));
             }
         }
@@ -146,12 +150,7 @@ impl State {
             self.append(connection, commit.workspace, append, &commit.metadata)?;
         }
         let last_position = self.next_position - 1;
-        connection.prepare_cached("INSERT INTO commits (workspace, id, first_position, last_position) VALUES (?, ?, ?, ?)")?.execute((
-            commit.workspace.0.as_bytes(),
-            commit.id.0.as_bytes(),
-            signed(first_position),
-            signed(last_position),
-        ))?;
+        remember_accepted(connection, (commit.workspace, commit.id), first_position, last_position)?;
         Ok(Ok(Appended { first_position, last_position, is_repeat: false }))
     }
 
@@ -162,40 +161,32 @@ impl State {
         append: &StreamAppend,
         metadata: &Metadata,
     ) -> rusqlite::Result<()> {
-        let mut head = match self.stream_head(connection, workspace, &append.stream)? {
-            Some(head) => head,
-            None => {
-                connection
-                    .prepare_cached("INSERT INTO streams (workspace, name) VALUES (?, ?)")?
-                    .execute((workspace.0.as_bytes(), append.stream.as_str()))?;
-                StreamHead { key: connection.last_insert_rowid(), last: None }
-            }
-        };
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO events (position, stream, version, id, type, schema_version, payload, at, actor, correlation, causation, traceparent)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?;
+        let mut head = self.stream_to_write(connection, workspace, &append.stream)?;
         for event in &append.events {
             let version = head.last.map_or(0, |last| last + 1);
-            insert.execute((
-                signed(self.next_position),
-                head.key,
-                signed(version),
-                event.id.0.as_bytes(),
-                &*event.event_type,
-                event.schema_version,
-                &*event.payload,
-                signed(metadata.at.0),
-                &*metadata.actor,
-                metadata.correlation.as_bytes(),
-                metadata.causation.as_ref().map(|cause| cause.0.as_bytes()),
-                metadata.traceparent.as_deref(),
-            ))?;
+            let place = EventPlace { position: self.next_position, stream: head.key, version };
+            insert(connection, place, event, metadata)?;
             head.last = Some(version);
             self.next_position += 1;
         }
         self.heads.insert((workspace, append.stream.clone()), head);
         Ok(())
+    }
+
+    /// Returns the head of a stream, which is made when it has no event yet.
+    pub(super) fn stream_to_write(
+        &mut self,
+        connection: &Connection,
+        workspace: WorkspaceId,
+        stream: &StreamName,
+    ) -> rusqlite::Result<StreamHead> {
+        if let Some(head) = self.stream_head(connection, workspace, stream)? {
+            return Ok(head);
+        }
+        connection
+            .prepare_cached("INSERT INTO streams (workspace, name) VALUES (?, ?)")?
+            .execute((workspace.0.as_bytes(), stream.as_str()))?;
+        Ok(StreamHead { key: connection.last_insert_rowid(), last: None })
     }
 
     /// Returns the head of a stream that has events.
@@ -222,12 +213,53 @@ impl State {
     }
 }
 
-fn remember_rejected(connection: &Connection, commit: &Commit, conflict: &Conflict) -> rusqlite::Result<()> {
+/// Where an event goes.
+#[derive(Clone, Copy)]
+pub(super) struct EventPlace {
+    pub(super) position: u64,
+    pub(super) stream: i64,
+    pub(super) version: u64,
+}
+
+pub(super) fn insert(connection: &Connection, place: EventPlace, event: &NewEvent, metadata: &Metadata) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO events (position, stream, version, id, type, schema_version, payload, at, actor, correlation, causation, traceparent)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    connection.prepare_cached(sql)?.execute((
+        signed(place.position),
+        place.stream,
+        signed(place.version),
+        event.id.0.as_bytes(),
+        &*event.event_type,
+        event.schema_version,
+        &*event.payload,
+        signed(metadata.at.0),
+        &*metadata.actor,
+        metadata.correlation.as_bytes(),
+        metadata.causation.as_ref().map(|cause| cause.0.as_bytes()),
+        metadata.traceparent.as_deref(),
+    ))?;
+    Ok(())
+}
+
+pub(super) fn remember_accepted(connection: &Connection, commit: (WorkspaceId, CommitId), first: u64, last: u64) -> rusqlite::Result<()> {
+    let (workspace, id) = commit;
+    connection.prepare_cached("INSERT INTO commits (workspace, id, first_position, last_position) VALUES (?, ?, ?, ?)")?.execute((
+        workspace.0.as_bytes(),
+        id.0.as_bytes(),
+        signed(first),
+        signed(last),
+    ))?;
+    Ok(())
+}
+
+pub(super) fn remember_rejected(connection: &Connection, commit: (WorkspaceId, CommitId), conflict: &Conflict) -> rusqlite::Result<()> {
+    let (workspace, id) = commit;
     connection
         .prepare_cached("INSERT INTO commits (workspace, id, conflict_stream, conflict_expected, conflict_actual) VALUES (?, ?, ?, ?, ?)")?
         .execute((
-            commit.workspace.0.as_bytes(),
-            commit.id.0.as_bytes(),
+            workspace.0.as_bytes(),
+            id.0.as_bytes(),
             conflict.stream.as_str(),
             expected_to_sql(conflict.expected),
             conflict.actual.map(signed),

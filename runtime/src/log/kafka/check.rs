@@ -1,0 +1,145 @@
+//! Walks a whole log and tells what is wrong with it.
+
+use super::settings::Settings;
+use super::topics::{self, Generation};
+use super::{follow, wire};
+use crate::log::sequencer::{Assembler, Body};
+use anyhow::Context as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Findings that are listed one by one; more are only counted.
+const FINDINGS_MAX: usize = 100;
+
+/// How long the brokers may send nothing although there is more.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a walk found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records looked at.
+    pub records: u64,
+    /// Events that count.
+    pub events: u64,
+    /// Commits that were rejected.
+    pub rejected: u64,
+    /// Records that were there already: a sequencer took over while another still wrote. Harmless.
+    pub duplicates: u64,
+    /// Events whose type this program does not know. Harmless.
+    pub unknown: u64,
+    /// What should not be, in words; the first [`FINDINGS_MAX`].
+    pub findings: Vec<String>,
+    /// How many there are.
+    pub wrong: u64,
+}
+
+impl Report {
+    fn wrong(&mut self, finding: String) {
+        self.wrong += 1;
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        }
+    }
+}
+
+/// Reads every event of the log, from the first to the last there is now.
+///
+/// # Errors
+/// When the brokers cannot be read; what is wrong with the log is in the report.
+pub async fn check(settings: &Settings) -> anyhow::Result<Report> {
+    let generation = topics::generation(settings).await?;
+    topics::check_partitions(settings, &generation).await?;
+    let settings = settings.clone();
+    tokio::task::spawn_blocking(move || walk(&settings, &generation)).await.context("the walk panicked")?
+}
+
+fn walk(settings: &Settings, generation: &Generation) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    for partition in 0..i32::try_from(generation.partitions)? {
+        walk_partition(settings, partition, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn walk_partition(settings: &Settings, partition: i32, report: &mut Report) -> anyhow::Result<()> {
+    let topic = settings.events();
+    let client: BaseConsumer = settings.reader("check").create()?;
+    let unusable = |error| topics::unusable(settings, &error);
+    let (first, end) = client.fetch_watermarks(&topic, partition, topics::ADMIN_TIMEOUT).map_err(unusable)?;
+    if first > 0 {
+        report.wrong(format!("partition {partition}: the records before {first} were deleted"));
+    }
+    if first == end {
+        return Ok(());
+    }
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(&topic, partition, Offset::Offset(first))?;
+    client.assign(&partitions)?;
+    let mut walk = Walk { assembler: Assembler::default(), versions: HashMap::new(), report };
+    let mut last_news = Instant::now();
+    loop {
+        match client.poll(Duration::from_millis(100)) {
+            Some(Ok(record)) => {
+                last_news = Instant::now();
+                walk.look(&record, &format!("partition {partition}, record {}", record.offset()));
+                if record.offset() + 1 >= end {
+                    return Ok(());
+                }
+            }
+            Some(Err(error)) if !follow::is_passing(&error) => return Err(topics::unusable(settings, &error)),
+            Some(Err(_)) | None => {
+                anyhow::ensure!(last_news.elapsed() < PATIENCE, "the brokers sent nothing for {} s", PATIENCE.as_secs());
+            }
+        }
+    }
+}
+
+struct Walk<'a> {
+    assembler: Assembler,
+    /// The next version of each stream.
+    versions: HashMap<crate::log::sequencer::StreamKey, u64>,
+    report: &'a mut Report,
+}
+
+impl Walk<'_> {
+    fn look(&mut self, record: &impl rdkafka::Message, place: &str) {
+        self.report.records += 1;
+        let output = match wire::output_from_record(record) {
+            Ok(output) => output,
+            Err(error) => return self.report.wrong(format!("{place} cannot be read: {error:#}")),
+        };
+        let before = self.assembler.clone();
+        match self.assembler.push(output.clone()) {
+            Ok(_) if self.assembler == before => return self.report.duplicates += 1,
+            Ok(_) => {}
+            Err(disorder) => {
+                self.report.wrong(format!("{place}: {disorder}"));
+                // Go on behind the gap, so that one gap is told once.
+                let next_position = match &output.body {
+                    Body::Event(event) => event.position + 1,
+                    Body::Rejected { .. } => self.assembler.next_position(),
+                };
+                self.assembler = Assembler::after(Some(output.place), next_position);
+            }
+        }
+        match output.body {
+            Body::Rejected { .. } => self.report.rejected += 1,
+            Body::Event(event) => {
+                self.report.events += 1;
+                let next = self.versions.entry((event.workspace, event.stream.clone())).or_default();
+                if event.version != *next {
+                    self.report.wrong(format!("{place}: {} goes from version {} to {}", event.stream, *next, event.version));
+                }
+                *next = event.version + 1;
+                match event.event() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => self.report.unknown += 1,
+                    Err(error) => self.report.wrong(format!("{place}: the payload cannot be read: {error}")),
+                }
+            }
+        }
+    }
+}

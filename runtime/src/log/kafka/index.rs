@@ -1,0 +1,142 @@
+//! What a sequencer keeps on disk: its state, so that a restart reads only the events since, and the streams that left its memory.
+//!
+//! It can always be made again from the events, so losing it costs time only.
+
+use super::topics::Generation;
+use crate::log::sequencer::rule::COMMIT_IDS_MAX;
+use crate::log::sequencer::{PartitionState, Place, StreamKey};
+use crate::log::{Appended, Conflict, Expected, Verdict};
+use anyhow::Context as _;
+use domain::id::{CommitId, WorkspaceId};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
+use std::collections::HashMap;
+use std::path::Path;
+use uuid::Uuid;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS state (
+  one INTEGER PRIMARY KEY CHECK (one = 1), generation TEXT NOT NULL, next_position INTEGER NOT NULL, next_offset INTEGER NOT NULL,
+  commit_offset INTEGER, idx INTEGER
+) STRICT;
+CREATE TABLE IF NOT EXISTS streams (
+  workspace BLOB NOT NULL, name TEXT NOT NULL, next_version INTEGER NOT NULL, PRIMARY KEY (workspace, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS verdicts (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, workspace BLOB NOT NULL, id BLOB NOT NULL, first INTEGER, last INTEGER,
+  stream TEXT, expected_kind INTEGER, expected_version INTEGER, actual INTEGER
+) STRICT;
+";
+
+/// What changed since the last save.
+#[derive(Default)]
+pub(super) struct Unsaved {
+    pub(super) streams: HashMap<StreamKey, u64>,
+    pub(super) verdicts: Vec<((WorkspaceId, CommitId), Verdict)>,
+}
+
+/// The file of one partition.
+pub(super) struct Index {
+    connection: Connection,
+    generation: String,
+}
+
+impl Index {
+    /// Opens the file at `path`; what another log left there is dropped. Returns the state it holds and where the events after it start.
+    pub(super) fn open(path: &Path, generation: &Generation) -> anyhow::Result<(Self, PartitionState, i64)> {
+        let connection = Connection::open(path).with_context(|| format!("opening {}", path.display()))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.execute_batch(SCHEMA)?;
+        let generation = generation.id.to_string();
+        let sql = "SELECT next_position, next_offset, commit_offset, idx FROM state WHERE generation = ?";
+        let known = connection.query_row(sql, [&generation], |row| {
+            let place = row.get::<_, Option<u64>>(2)?.zip(row.get::<_, Option<u32>>(3)?);
+            Ok((row.get(0)?, row.get(1)?, place.map(|(commit_offset, index)| Place { commit_offset, index })))
+        });
+        let Some((next_position, next_offset, last)) = known.optional()? else {
+            connection.execute_batch("DELETE FROM state; DELETE FROM streams; DELETE FROM verdicts;")?;
+            return Ok((Self { connection, generation }, PartitionState::default(), 0));
+        };
+        let mut verdicts = Vec::new();
+        {
+            let sql = "SELECT workspace, id, first, last, stream, expected_kind, expected_version, actual FROM verdicts ORDER BY number";
+            let mut statement = connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                verdicts.push(verdict(row)?);
+            }
+        }
+        Ok((Self { connection, generation }, PartitionState::restored(next_position, last, verdicts), next_offset))
+    }
+
+    /// Returns the next version of a stream; 0 for one that has no event.
+    pub(super) fn next_version(&self, (workspace, name): &StreamKey) -> anyhow::Result<u64> {
+        let sql = "SELECT next_version FROM streams WHERE workspace = ? AND name = ?";
+        let row = self.connection.prepare_cached(sql)?.query_row((workspace.0.as_bytes(), name.as_str()), |row| row.get(0));
+        Ok(row.optional()?.unwrap_or(0))
+    }
+
+    /// Writes the state as of now, whose events lie below `next_offset`.
+    pub(super) fn save(&mut self, state: &PartitionState, unsaved: Unsaved, next_offset: i64) -> anyhow::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut stream = transaction.prepare_cached("INSERT OR REPLACE INTO streams VALUES (?, ?, ?)")?;
+            for ((workspace, name), next_version) in unsaved.streams {
+                stream.execute((workspace.0.as_bytes(), name.as_str(), next_version))?;
+            }
+            let mut verdict = transaction.prepare_cached("INSERT INTO verdicts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+            for ((workspace, id), said) in unsaved.verdicts {
+                let (workspace, id) = (workspace.0.as_bytes(), id.0.as_bytes());
+                match said {
+                    Verdict::Accepted(at) => verdict.execute((
+                        workspace,
+                        id,
+                        at.first_position,
+                        at.last_position,
+                        None::<&str>,
+                        None::<u8>,
+                        None::<u64>,
+                        None::<u64>,
+                    )),
+                    Verdict::Rejected(Conflict { stream, expected, actual }) => {
+                        let (kind, version) = expected_to_sql(expected);
+                        verdict.execute((workspace, id, None::<u64>, None::<u64>, Some(stream.as_str()), Some(kind), version, actual))
+                    }
+                }?;
+            }
+        }
+        let forget = "DELETE FROM verdicts WHERE number <= (SELECT max(number) FROM verdicts) - ?";
+        transaction.execute(forget, [COMMIT_IDS_MAX as u64])?;
+        let (commit_offset, index) = state.last().map(|last| (last.commit_offset, last.index)).unzip();
+        transaction.execute(
+            "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?)",
+            (&self.generation, state.next_position(), next_offset, commit_offset, index),
+        )?;
+        Ok(transaction.commit()?)
+    }
+}
+
+fn verdict(row: &Row<'_>) -> anyhow::Result<((WorkspaceId, CommitId), Verdict)> {
+    let uuid = |column| anyhow::Ok(Uuid::from_slice(row.get_ref(column)?.as_blob()?)?);
+    let id = (WorkspaceId(uuid(0)?), CommitId(uuid(1)?));
+    let Some(stream) = row.get_ref(4)?.as_str_or_null()? else {
+        let appended = Appended { first_position: row.get(2)?, last_position: row.get(3)?, is_repeat: true };
+        return Ok((id, Verdict::Accepted(appended)));
+    };
+    let expected = match (row.get::<_, u8>(5)?, row.get::<_, Option<u64>>(6)?) {
+        (1, _) => Expected::Exists,
+        (2, _) => Expected::Empty,
+        (3, Some(version)) => Expected::Exact(version),
+        _ => Expected::Any,
+    };
+    Ok((id, Verdict::Rejected(Conflict { stream: stream.parse()?, expected, actual: row.get(7)? })))
+}
+
+fn expected_to_sql(expected: Expected) -> (u8, Option<u64>) {
+    match expected {
+        Expected::Any => (0, None),
+        Expected::Exists => (1, None),
+        Expected::Empty => (2, None),
+        Expected::Exact(version) => (3, Some(version)),
+    }
+}

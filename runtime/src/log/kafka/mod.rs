@@ -1,0 +1,217 @@
+//! The log on Apache Kafka: commits are put in order by one topic, judged by a sequencer, and what counts is in another.
+//!
+//! See [`super::sequencer`] for the rule and ARCHITECTURE.md for why nothing here rests on Kafka's transactions. Every process that reads
+//! keeps a copy of the events in local files, for reading by position, stream and commit id; a lost copy is read again from the topic.
+
+mod check;
+mod follow;
+mod index;
+mod sequence;
+mod settings;
+mod topics;
+mod wire;
+
+pub use check::{Report, check};
+pub use sequence::sequence;
+pub use settings::{Settings, partition_of};
+pub use topics::{Generation, Layout, LogProblem, PARTITIONS_MAX, generation, init};
+pub use wire::COMMIT_REJECTED;
+
+use super::sqlite::{Followed, Replica, SqliteLog};
+use super::{AppendError, Appended, Commit, Filter, Log, Partition, Reading, Verdict};
+use anyhow::Context as _;
+use domain::id::{CommitId, WorkspaceId};
+use follow::{Copy, Waiting};
+use proto::{Recorded, StreamName};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long `append` waits for a verdict; afterwards the outcome is not known. Longer than the election of a broker and of a sequencer.
+pub const APPEND_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often a waiting `append` asks whether its commit was judged before: only for a repeat can that be the answer.
+const LOOKUP_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a verdict that is in the copy may take to reach the one who waits for it.
+const HANDOVER: Duration = Duration::from_millis(20);
+
+/// Pause before a record is offered again to a producer whose queue is full.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// A handle on a log; the last one's end stops its reader.
+#[derive(Clone)]
+pub struct KafkaLog(Arc<Shared>);
+
+struct Shared {
+    commits: String,
+    producer: FutureProducer,
+    copies: Vec<SqliteLog>,
+    waiting: Waiting,
+    stop: Arc<AtomicBool>,
+    failure: Arc<OnceLock<String>>,
+    generation: Generation,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl KafkaLog {
+    /// Opens a log that was made with [`init`], with copies in `folder`, which must exist.
+    ///
+    /// # Errors
+    /// A [`LogProblem`], or when the copies cannot be used.
+    pub async fn open(settings: Settings, folder: &Path) -> anyhow::Result<Self> {
+        let generation = generation(&settings).await?;
+        topics::check_partitions(&settings, &generation).await?;
+        let producer: FutureProducer =
+            settings.appender(APPEND_DEADLINE.as_millis()).create().context("starting the producer of commits")?;
+        let (folder, waiting, stop, failure) = (folder.to_owned(), Waiting::default(), Arc::<AtomicBool>::default(), Arc::default());
+        let commits = settings.commits();
+        let opening = {
+            let (settings, generation) = (settings.clone(), generation.clone());
+            tokio::task::spawn_blocking(move || open_copies(&settings, &generation, &folder))
+        };
+        let (copies, logs) = opening.await.context("opening the copies of the log panicked")??;
+        let follower = (waiting.clone(), stop.clone(), Arc::<OnceLock<String>>::clone(&failure));
+        std::thread::Builder::new()
+            .name("log-follower".to_owned())
+            .spawn(move || {
+                let (waiting, stop, failure) = follower;
+                if let Err(error) = follow::follow(&settings, copies, &waiting, &stop) {
+                    tracing::error!(error = format!("{error:#}"), "the log can no longer be followed");
+                    // Set once, by this thread alone.
+                    drop(failure.set(format!("{error:#}")));
+                }
+            })
+            .context("starting the log's follower thread")?;
+        Ok(Self(Arc::new(Shared { commits, producer, copies: logs, waiting, stop, failure, generation })))
+    }
+
+    /// Returns which log it is.
+    #[must_use]
+    pub fn generation(&self) -> &Generation {
+        &self.0.generation
+    }
+
+    fn copy(&self, partition: Partition) -> &SqliteLog {
+        &self.0.copies[partition.0 as usize]
+    }
+
+    /// Hands a commit to the producer.
+    async fn send(&self, commit: &Commit) -> Result<DeliveryFuture, AppendError> {
+        let (key, payload) = (commit.workspace.to_string(), wire::commit_to_bytes(commit));
+        let partition = i32::try_from(self.partition(commit.workspace).0).unwrap_or_default();
+        loop {
+            let record = FutureRecord::to(&self.0.commits).partition(partition).key(&key).payload(&payload);
+            match self.0.producer.send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
+                Err((error, _)) => return Err(AppendError::Unknown(error.into())),
+            }
+        }
+    }
+
+    async fn decided(&self, commit: Commit) -> Result<Appended, AppendError> {
+        let copy = self.copy(self.partition(commit.workspace));
+        let (workspace, id) = (commit.workspace, commit.id);
+        let mut verdict = self.0.waiting.register((workspace, id));
+        let mut delivery = self.send(&commit).await?;
+        let mut is_delivered = false;
+        let mut lookup = tokio::time::interval(LOOKUP_EVERY);
+        lookup.tick().await;
+        loop {
+            tokio::select! {
+                biased;
+                Ok(first) = &mut verdict => return follow::answer(first, false),
+                result = &mut delivery, if !is_delivered => match result {
+                    Ok(Ok(_)) => is_delivered = true,
+                    Ok(Err((error, _))) => return Err(AppendError::Unknown(error.into())),
+                    Err(_) => return Err(AppendError::Unknown(anyhow::anyhow!("the producer of commits has stopped"))),
+                },
+                _ = lookup.tick(), if is_delivered => {
+                    if let Some(reason) = self.0.failure.get() {
+                        return Err(AppendError::Unknown(anyhow::anyhow!("the log can no longer be followed: {reason}")));
+                    }
+                    let known = copy.verdict(workspace, id).await.map_err(AppendError::Unknown)?;
+                    if let Some(known) = known {
+                        // Either it was judged long ago, or just now and the message is on its way.
+                        return match tokio::time::timeout(HANDOVER, &mut verdict).await {
+                            Ok(Ok(first)) => follow::answer(first, false),
+                            Ok(Err(_)) | Err(_) => follow::answer(known, true),
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Log for KafkaLog {
+    async fn append(&self, commit: Commit) -> Result<Appended, AppendError> {
+        commit.check()?;
+        let started = std::time::Instant::now();
+        let key = (commit.workspace, commit.id);
+        let result = tokio::time::timeout(APPEND_DEADLINE, self.decided(commit)).await;
+        self.0.waiting.forget(key);
+        metrics::histogram!("clipflow_log_append_seconds").record(started.elapsed().as_secs_f64());
+        result.unwrap_or_else(|_| {
+            let reason = format!("no verdict came within {} s: is a sequencer running?", APPEND_DEADLINE.as_secs());
+            Err(AppendError::Unknown(anyhow::anyhow!(reason)))
+        })
+    }
+
+    async fn verdict(&self, workspace: WorkspaceId, commit: CommitId) -> anyhow::Result<Option<Verdict>> {
+        self.copy(self.partition(workspace)).verdict(workspace, commit).await
+    }
+
+    async fn read_stream(
+        &self,
+        workspace: WorkspaceId,
+        stream: &StreamName,
+        from_version: u64,
+        limit: usize,
+    ) -> anyhow::Result<Vec<Recorded>> {
+        self.copy(self.partition(workspace)).read_stream(workspace, stream, from_version, limit).await
+    }
+
+    fn read(&self, partition: Partition, from: u64, filter: Filter) -> Reading {
+        self.copy(partition).read(Partition::EMBEDDED, from, filter)
+    }
+
+    async fn head(&self, partition: Partition) -> anyhow::Result<u64> {
+        self.copy(partition).head(Partition::EMBEDDED).await
+    }
+
+    fn partition(&self, workspace: WorkspaceId) -> Partition {
+        partition_of(workspace, self.0.generation.partitions)
+    }
+}
+
+/// Opens the copy of each partition; one of another log is refused.
+fn open_copies(settings: &Settings, generation: &Generation, folder: &Path) -> anyhow::Result<(Vec<Copy>, Vec<SqliteLog>)> {
+    let client: BaseConsumer = settings.reader("watermarks").create()?;
+    let id = generation.id.to_string();
+    let open = |partition: u32| {
+        let path = folder.join(format!("log-{partition}.sqlite"));
+        let (replica, log, followed) = Replica::open(&path)?;
+        let followed = followed.unwrap_or_else(|| Followed { generation: id.clone(), ..Followed::default() });
+        let topic = settings.events();
+        let (_, end) = client
+            .fetch_watermarks(&topic, i32::try_from(partition)?, topics::ADMIN_TIMEOUT)
+            .map_err(|error| topics::unusable(settings, &error))?;
+        if followed.generation != id || followed.next_offset > end {
+            let what = path.display().to_string();
+            return Err(LogProblem::OtherGeneration { what, expected: followed.generation, found: id.clone() }.into());
+        }
+        Ok((Copy::new(replica, followed), log))
+    };
+    (0..generation.partitions).map(open).collect()
+}

@@ -1,0 +1,327 @@
+//! The sequencer at work: reads commits in order, judges them, writes what counts.
+//!
+//! Several may run; a consumer group gives each partition to one of them. That is for thrift only: two that believe they have the same
+//! partition write the same outputs, and readers drop the second of each.
+
+use super::index::{Index, Unsaved};
+use super::settings::Settings;
+use super::topics::{self, Generation};
+use super::{follow, wire};
+use crate::log::sequencer::rule::outputs;
+use crate::log::sequencer::{Assembler, Body, Decision, Output, PartitionState, validate};
+use anyhow::{Context as _, anyhow, bail};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Message as _};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long to wait for a commit before looking whether to stop.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// Commits after which the state is saved: a restart reads at most so many again, some two seconds' work.
+const SAVE_COMMITS: u64 = 100_000;
+
+/// How long outputs may take to be acknowledged before the state is saved, and at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Streams kept in memory per partition, the latest; about 150 bytes each. Others are looked up in the index.
+const WARM_STREAMS_MAX: usize = 100_000;
+
+/// Pause before an output is offered again to a producer whose queue is full.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// Sequences the partitions that the group gives us, with an index of each in `folder`, until shutdown.
+///
+/// # Errors
+/// When the brokers refuse us, an output could not be written, or the events are out of order. It is safe to start again.
+pub async fn sequence(settings: Settings, folder: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let generation = topics::generation(&settings).await?;
+    topics::check_partitions(&settings, &generation).await?;
+    let folder = folder.to_owned();
+    let work = tokio::task::spawn_blocking(move || run(&settings, &generation, folder, &shutdown));
+    work.await.context("the sequencer panicked")?
+}
+
+fn run(settings: &Settings, generation: &Generation, folder: PathBuf, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let producer: ThreadedProducer<Deliveries> =
+        settings.outputs().create_with_context(Deliveries::default()).context("starting the producer of events")?;
+    let group =
+        Group { settings: settings.clone(), generation: generation.clone(), folder, owned: Mutex::default(), failure: Mutex::default() };
+    let client: BaseConsumer<Group> =
+        settings.member(&settings.sequencers()).create_with_context(group).context("starting the reader of commits")?;
+    client.subscribe(&[&settings.commits()])?;
+    let events = settings.events();
+    while !shutdown.is_cancelled() {
+        let record = client.poll(IDLE);
+        if let Some(error) = client.context().failure().take() {
+            return Err(error);
+        }
+        if producer.context().has_failed.load(Ordering::Relaxed) {
+            bail!("an event could not be written: this sequencer ends, the next one goes on after the last event that was");
+        }
+        let mut owned = client.context().owned();
+        match record {
+            None => {}
+            Some(Ok(record)) => {
+                if let Some(partition) = owned.get_mut(&record.partition()) {
+                    partition.take(&record, &producer, &events)?;
+                }
+            }
+            Some(Err(error)) if follow::is_passing(&error) => {
+                tracing::warn!(error = %error, "the brokers are not there, waiting for them");
+            }
+            Some(Err(error)) => return Err(topics::unusable(settings, &error).context("reading commits")),
+        }
+    }
+    let mut owned = std::mem::take(&mut *client.context().owned());
+    owned.values_mut().try_for_each(|partition| partition.save(&producer))
+}
+
+/// Notices outputs that could not be written, and where the others went.
+#[derive(Default)]
+struct Deliveries {
+    has_failed: AtomicBool,
+    /// For each partition, the offset after the last output that is on the topic.
+    next_offsets: Mutex<HashMap<i32, i64>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(record) => {
+                let mut offsets = self.next_offsets.lock().unwrap_or_else(PoisonError::into_inner);
+                let next = offsets.entry(record.partition()).or_default();
+                *next = (*next).max(record.offset() + 1);
+            }
+            Err((error, _)) => {
+                tracing::error!(error = %error, "an event could not be written");
+                self.has_failed.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The consumer group's view: which partitions are ours, each ready to go on where its events end.
+struct Group {
+    settings: Settings,
+    generation: Generation,
+    folder: PathBuf,
+    owned: Mutex<HashMap<i32, Partition>>,
+    failure: Mutex<Option<anyhow::Error>>,
+}
+
+impl Group {
+    fn owned(&self) -> MutexGuard<'_, HashMap<i32, Partition>> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<anyhow::Error>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads up what each new partition's events tell, and points the reader to the commit after them.
+    fn take_over(&self, client: &BaseConsumer<Self>, given: &mut TopicPartitionList) -> anyhow::Result<()> {
+        let partitions: Vec<i32> = given.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect();
+        for number in partitions {
+            let started = Instant::now();
+            let partition = Partition::start(&self.settings, &self.generation, &self.folder, number)?;
+            let (next, events) = (partition.next_commit, partition.state.next_position());
+            tracing::info!(
+                partition = number,
+                next_commit = next,
+                events,
+                took_ms = started.elapsed().as_millis(),
+                "sequencing a partition"
+            );
+            given.set_partition_offset(&self.settings.commits(), number, Offset::Offset(next.cast_signed()))?;
+            self.owned().insert(number, partition);
+        }
+        Ok(client.incremental_assign(given)?)
+    }
+}
+
+impl ClientContext for Group {}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, client: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let result = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.take_over(client, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                for element in partitions.elements() {
+                    // What is still on its way may arrive: the next owner writes the same.
+                    self.owned().remove(&element.partition());
+                }
+                client.incremental_unassign(partitions).map_err(Into::into)
+            }
+            other => Err(anyhow!("the group of sequencers failed: {}", RDKafkaErrorCode::from(other))),
+        };
+        if let Err(error) = result {
+            self.failure().get_or_insert(error);
+        }
+    }
+}
+
+/// One partition that is ours.
+struct Partition {
+    number: i32,
+    state: PartitionState,
+    index: Index,
+    unsaved: Unsaved,
+    /// Offset of the commit that is judged next.
+    next_commit: u64,
+    /// Offset of events below which the state knows them all, as far as was read back.
+    known_offset: i64,
+    commits_since_save: u64,
+}
+
+impl Partition {
+    /// Restores the state from the index, and from the events after it up to the end of the topic.
+    fn start(settings: &Settings, generation: &Generation, folder: &Path, number: i32) -> anyhow::Result<Self> {
+        let (index, state, known_offset) = Index::open(&folder.join(format!("sequencer-{number}.sqlite")), generation)?;
+        let mut partition = Self { number, state, index, unsaved: Unsaved::default(), next_commit: 0, known_offset, commits_since_save: 0 };
+        partition.read_back(settings)?;
+        partition.next_commit = partition.state.last().map_or(0, |last| last.commit_offset + 1);
+        Ok(partition)
+    }
+
+    fn read_back(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        let topic = settings.events();
+        let client: BaseConsumer = settings.reader("rebuild").create()?;
+        let unusable = |error: KafkaError| topics::unusable(settings, &error).context("reading back events");
+        let (_, end) = client.fetch_watermarks(&topic, self.number, topics::ADMIN_TIMEOUT).map_err(unusable)?;
+        if self.known_offset >= end {
+            return Ok(());
+        }
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition_offset(&topic, self.number, Offset::Offset(self.known_offset))?;
+        client.assign(&partitions)?;
+        let mut assembler = Assembler::after(self.state.last(), self.state.next_position());
+        let mut last_news = Instant::now();
+        loop {
+            match client.poll(IDLE) {
+                Some(Ok(record)) => {
+                    last_news = Instant::now();
+                    let place = || format!("record {} of partition {} of {topic}", record.offset(), self.number);
+                    let output = wire::output_from_record(&record).with_context(|| format!("{} cannot be read", place()))?;
+                    if let Some(commit) = assembler.push(output).with_context(place)? {
+                        self.fold(&commit)?;
+                        self.known_offset = record.offset() + 1;
+                    }
+                    if record.offset() + 1 >= end {
+                        // The pieces of a commit that was cut short are written again, whole.
+                        return Ok(());
+                    }
+                }
+                Some(Err(error)) if !follow::is_passing(&error) => return Err(unusable(error)),
+                Some(Err(_)) | None => anyhow::ensure!(
+                    last_news.elapsed() < FLUSH_TIMEOUT,
+                    "the brokers sent no event of partition {} for {} s",
+                    self.number,
+                    FLUSH_TIMEOUT.as_secs()
+                ),
+            }
+        }
+    }
+
+    fn take(&mut self, record: &BorrowedMessage<'_>, producer: &ThreadedProducer<Deliveries>, events: &str) -> anyhow::Result<()> {
+        let offset = u64::try_from(record.offset()).context("an offset below zero")?;
+        if offset < self.next_commit {
+            return Ok(());
+        }
+        self.next_commit = offset + 1;
+        let commit = match wire::commit_from_bytes(record.payload().unwrap_or_default()) {
+            Ok(commit) => commit,
+            Err(error) => {
+                // The same bytes are no commit for any sequencer.
+                tracing::error!(offset, partition = self.number, error = ?error, "skipped a record that is not a commit");
+                metrics::counter!("clipflow_log_undecodable_commits_total").increment(1);
+                return Ok(());
+            }
+        };
+        for key in self.state.cold(&commit) {
+            let next_version = match self.unsaved.streams.get(&key) {
+                Some(known) => *known,
+                None => self.index.next_version(&key)?,
+            };
+            self.state.warm(key, next_version);
+        }
+        let decision = validate(&self.state, &commit);
+        metrics::counter!("clipflow_log_commits_total", "verdict" => name(&decision)).increment(1);
+        let outputs = outputs(commit, offset, decision);
+        self.fold(&outputs)?;
+        for output in outputs {
+            write(output, self.number, producer, events)?;
+        }
+        self.commits_since_save += 1;
+        if self.commits_since_save >= SAVE_COMMITS { self.save(producer) } else { Ok(()) }
+    }
+
+    fn fold(&mut self, outputs: &[Output]) -> anyhow::Result<()> {
+        let Some(first) = outputs.first() else { return Ok(()) };
+        self.state.fold(outputs);
+        self.unsaved.verdicts.push(((first.body.workspace(), first.commit), Output::verdict(outputs)));
+        for output in outputs {
+            if let Body::Event(event) = &output.body {
+                self.unsaved.streams.insert((event.workspace, event.stream.clone()), event.version + 1);
+            }
+        }
+        if self.unsaved.verdicts.len() as u64 >= SAVE_COMMITS && self.commits_since_save == 0 {
+            // While reading back, everything is on the topic already.
+            self.store()?;
+        }
+        Ok(())
+    }
+
+    /// Saves the state once everything that it says is on the topic.
+    fn save(&mut self, producer: &ThreadedProducer<Deliveries>) -> anyhow::Result<()> {
+        producer.flush(FLUSH_TIMEOUT).context("waiting for events to be written")?;
+        anyhow::ensure!(!producer.context().has_failed.load(Ordering::Relaxed), "an event could not be written");
+        let written = producer.context().next_offsets.lock().unwrap_or_else(PoisonError::into_inner).get(&self.number).copied();
+        self.known_offset = written.unwrap_or(0).max(self.known_offset);
+        self.store()
+    }
+
+    fn store(&mut self) -> anyhow::Result<()> {
+        self.index.save(&self.state, std::mem::take(&mut self.unsaved), self.known_offset)?;
+        self.state.cool(WARM_STREAMS_MAX);
+        self.commits_since_save = 0;
+        Ok(())
+    }
+}
+
+fn write(output: Output, partition: i32, producer: &ThreadedProducer<Deliveries>, events: &str) -> anyhow::Result<()> {
+    let wire::Record { key, headers, payload } = wire::output_to_record(output);
+    let mut record = BaseRecord::to(events).partition(partition).key(&key).payload(&*payload).headers(headers);
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                anyhow::ensure!(!producer.context().has_failed.load(Ordering::Relaxed), "an event could not be written");
+                record = refused;
+                std::thread::sleep(QUEUE_FULL_PAUSE);
+            }
+            Err((error, _)) => return Err(error).context("writing an event"),
+        }
+    }
+}
+
+fn name(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Accepted { .. } => "accepted",
+        Decision::Rejected(_) => "rejected",
+        Decision::Repeat(_) => "repeat",
+    }
+}

@@ -1,0 +1,225 @@
+//! The log's topics: made once, checked at each start.
+
+use super::settings::{RECORD_BYTES_MAX, Settings};
+use crate::log::sequencer::rule::RULE_VERSION;
+use anyhow::{Context as _, bail};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// How long a broker may take to answer a question about topics.
+pub(super) const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Most partitions of a log: each costs every process a file and a reader.
+pub const PARTITIONS_MAX: u32 = 256;
+
+/// What a log is, written once when it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Tells one log from another with the same topics' names.
+    pub id: Uuid,
+    /// Fixed: it decides where each workspace is.
+    pub partitions: u32,
+    /// The rule that judges its commits.
+    pub rule_version: u32,
+}
+
+/// How to make a log.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Partitions; fixed for the life of the log.
+    pub partitions: u32,
+    /// Copies of each partition.
+    pub replication: u32,
+    /// Copies that must have a record before it is acknowledged.
+    pub min_insync: u32,
+}
+
+/// Why a log on Kafka cannot be used.
+#[derive(Debug, Error)]
+pub enum LogProblem {
+    /// Nobody made it.
+    #[error("there is no log with the prefix {prefix:?} on {brokers}: make it with `clipflow log init`")]
+    Absent {
+        /// Start of the topics' names.
+        prefix: String,
+        /// Where it was looked for.
+        brokers: String,
+    },
+    /// No broker answers.
+    #[error("no Kafka broker answers at {brokers} ({reason}): check `brokers` in the configuration, and that they run")]
+    Unreachable {
+        /// Where they should be.
+        brokers: String,
+        /// What the client says.
+        reason: String,
+    },
+    /// The brokers refuse who we are.
+    #[error(
+        "the Kafka brokers at {brokers} refuse the credentials ({reason}): check `sasl.*` and `ssl.*` under `client` in the configuration"
+    )]
+    Refused {
+        /// Where.
+        brokers: String,
+        /// What the client says.
+        reason: String,
+    },
+    /// It is not the log that was here before.
+    #[error("{what} belongs to log {expected}, but the topics hold log {found}: point to the right brokers, or move {what} away")]
+    OtherGeneration {
+        /// What was kept from before.
+        what: String,
+        /// The log that it belongs to.
+        expected: String,
+        /// The log on the brokers.
+        found: String,
+    },
+    /// This program judges commits by another rule.
+    #[error("the log was made for rule {found}, this program knows rule {RULE_VERSION}: use the version of clipflow that made the log")]
+    OtherRule {
+        /// The log's.
+        found: u32,
+    },
+}
+
+/// Makes the log's topics and says which log it is; refuses where there is one.
+///
+/// # Errors
+/// A [`LogProblem`], or when the brokers refuse a topic.
+pub async fn init(settings: &Settings, layout: Layout, id: Uuid) -> anyhow::Result<Generation> {
+    anyhow::ensure!(
+        (1..=PARTITIONS_MAX).contains(&layout.partitions),
+        "a log has 1 to {PARTITIONS_MAX} partitions, not {}",
+        layout.partitions
+    );
+    anyhow::ensure!(
+        layout.min_insync <= layout.replication,
+        "{} copies cannot have a record when there are {}",
+        layout.min_insync,
+        layout.replication
+    );
+    match generation(settings).await {
+        Ok(existing) => bail!("there is a log already ({}, {} partitions): it is left as it is", existing.id, existing.partitions),
+        Err(error) if matches!(error.downcast_ref(), Some(LogProblem::Absent { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    let (commits, events, mark) = (settings.commits(), settings.events(), settings.generation());
+    let (min_insync, largest) = (layout.min_insync.to_string(), RECORD_BYTES_MAX.to_string());
+    let replication = i32::try_from(layout.replication)?;
+    let topic = |name, partitions| {
+        NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
+            .set("cleanup.policy", "delete")
+            // For ever: the log is the truth. Tiered storage keeps it affordable.
+            .set("retention.ms", "-1")
+            .set("retention.bytes", "-1")
+            .set("min.insync.replicas", &min_insync)
+            .set("unclean.leader.election.enable", "false")
+            .set("max.message.bytes", &largest)
+    };
+    let partitions = i32::try_from(layout.partitions)?;
+    let topics = [topic(&commits, partitions), topic(&events, partitions), topic(&mark, 1)];
+    let admin: AdminClient<DefaultClientContext> = settings.admin().create()?;
+    let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT));
+    for made in admin.create_topics(&topics, &options).await? {
+        match made {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => bail!("the brokers refuse to make the topic {name}: {code}"),
+        }
+    }
+    let generation = Generation { id, partitions: layout.partitions, rule_version: RULE_VERSION };
+    check_partitions(settings, &generation).await?;
+    let producer: FutureProducer = settings.appender(ADMIN_TIMEOUT.as_millis()).create()?;
+    let payload = serde_json::to_vec(&generation)?;
+    let record = FutureRecord::<(), _>::to(&mark).partition(0).payload(&payload);
+    producer.send(record, ADMIN_TIMEOUT).await.map_err(|(error, _)| error).context("writing which log it is")?;
+    // Two who make it at the same time agree on the first.
+    self::generation(settings).await
+}
+
+/// Returns which log the topics hold.
+///
+/// # Errors
+/// A [`LogProblem`].
+pub async fn generation(settings: &Settings) -> anyhow::Result<Generation> {
+    let settings = settings.clone();
+    let reading = tokio::task::spawn_blocking(move || read_generation(&settings));
+    let generation = reading.await.context("asking for the generation panicked")??;
+    if generation.rule_version != RULE_VERSION {
+        return Err(LogProblem::OtherRule { found: generation.rule_version }.into());
+    }
+    Ok(generation)
+}
+
+/// Checks that the topics are as the generation says.
+pub(super) async fn check_partitions(settings: &Settings, generation: &Generation) -> anyhow::Result<()> {
+    let (settings, wanted) = (settings.clone(), generation.partitions as usize);
+    tokio::task::spawn_blocking(move || {
+        let client: BaseConsumer = settings.reader("check").create()?;
+        for topic in [settings.commits(), settings.events()] {
+            let metadata = client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_err(|error| unusable(&settings, &error))?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
+            anyhow::ensure!(
+                found == wanted,
+                "the topic {topic} has {found} partitions instead of {wanted}: partitions of a log never change"
+            );
+        }
+        Ok(())
+    })
+    .await
+    .context("asking for topics panicked")?
+}
+
+fn read_generation(settings: &Settings) -> anyhow::Result<Generation> {
+    let topic = settings.generation();
+    let client: BaseConsumer = settings.reader("generation").create()?;
+    let absent = || LogProblem::Absent { prefix: settings.prefix.clone(), brokers: settings.brokers.clone() };
+    let metadata = client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_err(|error| unusable(settings, &error))?;
+    if metadata.topics().iter().all(|found| found.name() != topic || found.partitions().is_empty()) {
+        return Err(absent().into());
+    }
+    let (first, end) = client.fetch_watermarks(&topic, 0, ADMIN_TIMEOUT).map_err(|error| unusable(settings, &error))?;
+    if first == end {
+        return Err(absent().into());
+    }
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(&topic, 0, Offset::Offset(first))?;
+    client.assign(&partitions)?;
+    let deadline = Instant::now() + ADMIN_TIMEOUT;
+    while Instant::now() < deadline {
+        match client.poll(Duration::from_millis(100)) {
+            Some(Ok(record)) => return serde_json::from_slice(record.payload().unwrap_or_default()).context("reading which log it is"),
+            Some(Err(error)) => return Err(unusable(settings, &error)),
+            None => {}
+        }
+    }
+    bail!("the brokers at {} did not send the record of {topic} within {} s", settings.brokers, ADMIN_TIMEOUT.as_secs())
+}
+
+/// Says in the user's words why a client could not do what it was asked.
+pub(super) fn unusable(settings: &Settings, error: &KafkaError) -> anyhow::Error {
+    let (brokers, reason) = (settings.brokers.clone(), error.to_string());
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed,
+        ) => LogProblem::Refused { brokers, reason }.into(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::Resolve,
+        ) => LogProblem::Unreachable { brokers, reason }.into(),
+        _ => anyhow::Error::new(error.clone()),
+    }
+}

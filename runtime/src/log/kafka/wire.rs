@@ -1,0 +1,192 @@
+//! Records of the two topics.
+//!
+//! A commit is one protobuf message. An output is a CloudEvent in Kafka's binary binding: attributes as `ce_` headers, the payload as value.
+
+use crate::log::sequencer::{Body, Output, Place};
+use crate::log::{Commit, Conflict, Expected, StreamAppend};
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use domain::Timestamp;
+use domain::id::{CommitId, EventId, WorkspaceId};
+use prost::Message as _;
+use proto::log_v1 as wire;
+use proto::{Metadata, NewEvent, cloudevents};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Type of the record that says that a commit counts for nothing.
+pub const COMMIT_REJECTED: &str = "log.commit_rejected";
+
+/// The header that names the value's media type.
+const CONTENT_TYPE: &str = "content-type";
+
+const PROTOBUF: &str = "application/protobuf";
+
+/// A record to produce.
+pub(super) struct Record {
+    pub(super) key: String,
+    pub(super) headers: OwnedHeaders,
+    pub(super) payload: Bytes,
+}
+
+pub(super) fn commit_to_bytes(commit: &Commit) -> Vec<u8> {
+    let Metadata { at, actor, correlation, causation, traceparent } = &commit.metadata;
+    let streams = commit.streams.iter().map(|append| wire::Append {
+        stream: append.stream.as_str().to_owned(),
+        expected: Some(expected(append.expected)),
+        events: append.events.iter().map(event).collect(),
+    });
+    let message = wire::Commit {
+        id: uuid_bytes(commit.id.0),
+        workspace: uuid_bytes(commit.workspace.0),
+        streams: streams.collect(),
+        metadata: Some(wire::Metadata {
+            at_us: at.0,
+            actor: actor.clone(),
+            correlation: uuid_bytes(*correlation),
+            causation: causation.map(|cause| uuid_bytes(cause.0)),
+            traceparent: traceparent.clone(),
+        }),
+    };
+    message.encode_to_vec()
+}
+
+pub(super) fn commit_from_bytes(bytes: &[u8]) -> anyhow::Result<Commit> {
+    let message = wire::Commit::decode(bytes)?;
+    let metadata = message.metadata.context("metadata is missing")?;
+    let commit = Commit {
+        id: CommitId(uuid(&message.id)?),
+        workspace: WorkspaceId(uuid(&message.workspace)?),
+        streams: message.streams.into_iter().map(append_back).collect::<anyhow::Result<_>>()?,
+        metadata: Metadata {
+            at: Timestamp(metadata.at_us),
+            actor: metadata.actor,
+            correlation: uuid(&metadata.correlation)?,
+            causation: metadata.causation.map(|id| uuid(&id).map(EventId)).transpose()?,
+            traceparent: metadata.traceparent,
+        },
+    };
+    commit.check()?;
+    Ok(commit)
+}
+
+fn event(event: &NewEvent) -> wire::NewEvent {
+    wire::NewEvent {
+        id: uuid_bytes(event.id.0),
+        r#type: event.event_type.to_string(),
+        schema_version: event.schema_version,
+        payload: event.payload.to_vec(),
+    }
+}
+
+fn append_back(append: wire::Append) -> anyhow::Result<StreamAppend> {
+    let event = |event: wire::NewEvent| {
+        anyhow::Ok(NewEvent {
+            id: EventId(uuid(&event.id)?),
+            event_type: event.r#type.into(),
+            schema_version: event.schema_version,
+            payload: event.payload.into(),
+        })
+    };
+    Ok(StreamAppend {
+        stream: append.stream.parse()?,
+        expected: expected_back(append.expected)?,
+        events: append.events.into_iter().map(event).collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn expected(expected: Expected) -> wire::Expected {
+    use wire::expected::{Any, Empty, Exists, What};
+    let what = match expected {
+        Expected::Any => What::Any(Any {}),
+        Expected::Exists => What::Exists(Exists {}),
+        Expected::Empty => What::Empty(Empty {}),
+        Expected::Exact(version) => What::Exact(version),
+    };
+    wire::Expected { what: Some(what) }
+}
+
+fn expected_back(expected: Option<wire::Expected>) -> anyhow::Result<Expected> {
+    use wire::expected::What;
+    Ok(match expected.and_then(|expected| expected.what).context("what is expected is missing")? {
+        What::Any(_) => Expected::Any,
+        What::Exists(_) => Expected::Exists,
+        What::Empty(_) => Expected::Empty,
+        What::Exact(version) => Expected::Exact(version),
+    })
+}
+
+fn uuid(bytes: &[u8]) -> anyhow::Result<Uuid> {
+    Uuid::from_slice(bytes).with_context(|| format!("an id has {} bytes", bytes.len()))
+}
+
+fn uuid_bytes(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
+}
+
+/// Returns the record of an output.
+pub(super) fn output_to_record(output: Output) -> Record {
+    let Output { place, count, commit, body } = output;
+    let key = body.workspace().to_string();
+    let (mut attributes, payload) = match body {
+        Body::Event(event) => (cloudevents::attributes(&event), event.payload),
+        Body::Rejected { workspace, conflict } => rejected(commit, workspace, &conflict),
+    };
+    attributes.push(("commitid", commit.to_string()));
+    attributes.push(("commitoffset", place.commit_offset.to_string()));
+    attributes.push(("commitindex", place.index.to_string()));
+    attributes.push(("commitcount", count.to_string()));
+    let mut headers = OwnedHeaders::new_with_capacity(attributes.len() + 1);
+    headers = headers.insert(Header { key: CONTENT_TYPE, value: Some(PROTOBUF) });
+    for (name, value) in &attributes {
+        headers = headers.insert(Header { key: &format!("ce_{name}"), value: Some(value) });
+    }
+    Record { key, headers, payload }
+}
+
+fn rejected(commit: CommitId, workspace: WorkspaceId, conflict: &Conflict) -> (Vec<(&'static str, String)>, Bytes) {
+    let attributes = vec![
+        ("specversion", "1.0".to_owned()),
+        ("id", commit.to_string()),
+        ("source", format!("/workspaces/{workspace}")),
+        ("type", COMMIT_REJECTED.to_owned()),
+        ("subject", conflict.stream.as_str().to_owned()),
+    ];
+    let message = wire::CommitRejected {
+        stream: conflict.stream.as_str().to_owned(),
+        expected: Some(expected(conflict.expected)),
+        actual: conflict.actual,
+    };
+    (attributes, message.encode_to_vec().into())
+}
+
+/// Reads a record of the events topic.
+pub(super) fn output_from_record(record: &impl Message) -> anyhow::Result<Output> {
+    let headers = record.headers().context("it has no headers")?;
+    let mut attributes = HashMap::with_capacity(headers.count());
+    for header in headers.iter() {
+        if let (Some(name), Some(value)) = (header.key.strip_prefix("ce_"), header.value) {
+            attributes.insert(name, std::str::from_utf8(value).with_context(|| format!("{name} is not text"))?);
+        }
+    }
+    let get = |name: &str| attributes.get(name).copied();
+    let required = |name: &str| get(name).with_context(|| format!("{name} is missing"));
+    let payload = record.payload().unwrap_or_default();
+    let commit = CommitId(required("commitid")?.parse()?);
+    let place = Place { commit_offset: required("commitoffset")?.parse()?, index: required("commitindex")?.parse()? };
+    let body = if required("type")? == COMMIT_REJECTED {
+        let source = required("source")?.strip_prefix("/workspaces/").context("source is not a workspace")?;
+        let message = wire::CommitRejected::decode(payload)?;
+        let conflict = Conflict { stream: message.stream.parse()?, expected: expected_back(message.expected)?, actual: message.actual };
+        Body::Rejected { workspace: WorkspaceId(source.parse()?), conflict }
+    } else {
+        let event = cloudevents::from_attributes(get, Bytes::copy_from_slice(payload)).map_err(|problem| anyhow!(problem))?;
+        Body::Event(event)
+    };
+    let count = required("commitcount")?.parse()?;
+    if place.index >= count {
+        bail!("commitindex {} is not below commitcount {count}", place.index);
+    }
+    Ok(Output { place, count, commit, body })
+}

@@ -1,0 +1,109 @@
+//! The log on real Kafka brokers.
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use runtime::log::conformance::suite;
+use runtime::log::kafka::{KafkaLog, Layout, LogProblem, Settings, check, init, sequence};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Enough for what a suite writes; conformance is about one partition.
+const LAYOUT: Layout = Layout { partitions: 1, replication: 1, min_insync: 1 };
+
+pub(crate) fn brokers() -> String {
+    std::env::var("CLIPFLOW_KAFKA_BROKERS").expect("`just test-live` sets CLIPFLOW_KAFKA_BROKERS; it starts the brokers too")
+}
+
+/// Returns settings for a log that no other test uses.
+pub(crate) fn fresh(name: &str) -> Settings {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    Settings::plain(brokers(), format!("test.{name}.{nanos:x}"))
+}
+
+/// A sequencer at work.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    pub(crate) fn start(settings: &Settings, folder: &Path) -> Self {
+        let stop = CancellationToken::new();
+        let (settings, folder, token) = (settings.clone(), folder.to_owned(), stop.clone());
+        Self { stop, task: tokio::spawn(async move { sequence(settings, &folder, token).await }) }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().expect("a sequencer ends without an error");
+    }
+}
+
+/// Removes a test's topics.
+pub(crate) async fn remove(settings: &Settings) {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", &settings.brokers);
+    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+    let (commits, events, generation) = (settings.commits(), settings.events(), settings.generation());
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+    admin.delete_topics(&[&commits, &events, &generation], &options).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_is_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::cell::RefCell::new(Vec::new());
+    suite(|| {
+        let settings = fresh("suite");
+        let own = folder.path().join(&settings.prefix);
+        std::fs::create_dir(&own).unwrap();
+        let made = &made;
+        async move {
+            init(&settings, LAYOUT, Uuid::new_v4()).await.unwrap();
+            made.borrow_mut().push((settings.clone(), Running::start(&settings, &own)));
+            KafkaLog::open(settings, &own).await.unwrap()
+        }
+    })
+    .await;
+    for (settings, sequencer) in made.into_inner() {
+        sequencer.stop().await;
+        let report = check(&settings).await.unwrap();
+        assert_eq!((report.wrong, report.duplicates), (0, 0), "{report:?}");
+        remove(&settings).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_made_once_and_known_by_its_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = fresh("generation");
+    let absent = KafkaLog::open(settings.clone(), folder.path()).await.err().unwrap();
+    assert!(matches!(absent.downcast_ref(), Some(LogProblem::Absent { .. })), "{absent:#}");
+    let first = init(&settings, LAYOUT, Uuid::new_v4()).await.unwrap();
+    assert!(init(&settings, LAYOUT, Uuid::new_v4()).await.is_err(), "a log is never made over another");
+    assert_eq!(KafkaLog::open(settings.clone(), folder.path()).await.unwrap().generation(), &first);
+
+    // The copy must have followed something to belong to a log.
+    let sequencer = Running::start(&settings, folder.path());
+    let log = KafkaLog::open(settings.clone(), folder.path()).await.unwrap();
+    runtime::log::conformance::append_one(&log).await;
+    sequencer.stop().await;
+    drop(log);
+    remove(&settings).await;
+    let other = Settings { prefix: format!("{}.other", settings.prefix), ..settings };
+    init(&other, LAYOUT, Uuid::new_v4()).await.unwrap();
+    let refused = KafkaLog::open(other.clone(), folder.path()).await.err().unwrap();
+    assert!(matches!(refused.downcast_ref(), Some(LogProblem::OtherGeneration { .. })), "{refused:#}");
+    remove(&other).await;
+}
+
+#[tokio::test]
+async fn brokers_that_are_not_there_are_named() {
+    let settings = Settings::plain("127.0.0.1:9", "none");
+    let error = KafkaLog::open(settings, Path::new(".")).await.err().unwrap();
+    assert!(matches!(error.downcast_ref(), Some(LogProblem::Unreachable { .. })), "{error:#}");
+    assert!(error.to_string().contains("127.0.0.1:9"));
+}
