@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-build=(gcc g++ make cmake perl pkg-config binutils)
+build=(gcc g++ make cmake perl pkg-config binutils libssl-dev)
 tools=(ca-certificates curl git unzip python3 python3-venv)
 # Not libgstreamer-plugins-bad1.0-dev: it brings OpenCV's headers, 738 MB, and nothing here needs it.
 media=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
