@@ -12,7 +12,7 @@ use runtime::blobs::Blobs;
 use runtime::clock::Clock;
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
-use runtime::dispatch::dispatch;
+use runtime::dispatch::{Processor as _, dispatch};
 use runtime::execute::{Context, execute};
 use runtime::fetch::{self, Reach};
 use runtime::ids;
@@ -99,8 +99,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts every processor on `store`.
-    pub(crate) fn start(store: &Store, shared: &Shared, work: &Work, shutdown: CancellationToken) -> anyhow::Result<Self> {
+    /// Starts every processor on `store`, first on what was parked: the disk may have space now, or a bug may be mended.
+    pub(crate) async fn start(store: &Store, shared: &Shared, work: &Work, shutdown: CancellationToken) -> anyhow::Result<Self> {
         media::init().map_err(|missing| Problem::new("MISSING_PLUGIN", missing.to_string()))?;
         media::encode::check(&encoder(work)).map_err(|error| Problem::new("BAD_ENCODER", format!("{error:#}")))?;
         let surroundings = Surroundings {
@@ -110,6 +110,9 @@ impl Engine {
             clock: Clock::system(),
             shutdown,
         };
+        for processor in [Ingest::NAME, Transcribe::NAME, Analyze::NAME, Score::NAME, Render::NAME] {
+            surroundings.consumers.replay_all(processor).await?;
+        }
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
         let renders = work.renders.map_or(cores.min(RENDERS_MAX), |renders| renders as usize);
         let renders = NonZeroUsize::new(renders).context("at least one clip is rendered at a time")?;

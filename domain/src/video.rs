@@ -489,11 +489,22 @@ impl Known {
             }
             Command::RecordClips { detection, clips, explanation } => self.record_clips(detection, clips, explanation),
             Command::SettleRender { clip, ratio, outcome } => Ok(self.settle(clip, ratio, outcome)),
-            Command::FailStage { stage, .. } if self.failed_stages.contains(&stage) => Ok(vec![]),
+            Command::FailStage { stage, .. } if self.failed_stages.contains(&stage) || self.is_done(stage) => Ok(vec![]),
             Command::FailStage { stage, failure } => Ok(vec![Event::StageFailed { stage, failure }]),
             Command::RetryStage { stage } if self.failed_stages.contains(&stage) => Ok(vec![Event::StageRetried { stage }]),
             Command::RetryStage { stage } => Err(Error::StageNotFailed { stage }),
             Command::Submit { .. } | Command::Delete => Ok(vec![]),
+        }
+    }
+
+    /// Tells whether a stage has reported; it cannot fail any more, whatever else goes wrong in its job. Each render reports for itself.
+    fn is_done(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Ingest => self.ingested.is_some(),
+            Stage::Transcribe => self.words.is_some(),
+            Stage::Analyze => self.analysis.is_some(),
+            Stage::Score => self.is_scored,
+            Stage::Render => false,
         }
     }
 

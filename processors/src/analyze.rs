@@ -11,7 +11,7 @@ use media::child::Request;
 use media::listen::Heard;
 use media::look::Seen;
 use proto::{Recorded, Wire};
-use runtime::dispatch::{JobContext, Processor};
+use runtime::dispatch::{Failure as GaveUp, JobContext, Processor};
 use runtime::log::Log;
 
 /// Finds shots and faces on key frames.
@@ -56,6 +56,10 @@ impl Processor for Analyze {
         };
         let outcome = self.look(context, video, &original, facts, sound).await;
         tools.settle(context, video, Stage::Analyze, outcome.map(|analysis| Command::RecordAnalysis { analysis })).await
+    }
+
+    async fn give_up<L: Log>(&self, failure: &GaveUp, context: &JobContext<L>) -> anyhow::Result<()> {
+        self.0.give_up(context, Stage::Analyze, failure).await
     }
 }
 

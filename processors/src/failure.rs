@@ -3,6 +3,10 @@
 use domain::video::Failure;
 use media::child::ChildError;
 use runtime::blobs::BlobError;
+use runtime::dispatch::Failure as GaveUp;
+use std::error::Error as StdError;
+use std::fmt::Display;
+use tokio::task::JoinError;
 
 /// Why a stage did not get through.
 #[derive(Debug)]
@@ -22,9 +26,13 @@ impl Fault {
 
 impl From<anyhow::Error> for Fault {
     fn from(error: anyhow::Error) -> Self {
-        match error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BlobError::Full))) {
-            true => disk_full(),
-            false => Self::Transient(error),
+        let is_full = |cause: &(dyn StdError + 'static)| matches!(cause.downcast_ref(), Some(BlobError::Full));
+        if error.chain().any(is_full) {
+            return disk_full();
+        }
+        match error.chain().find_map(|cause| cause.downcast_ref::<JoinError>()) {
+            Some(thread) if thread.is_panic() => Self::Permanent(panicked(thread)),
+            _ => Self::Transient(error),
         }
     }
 }
@@ -59,12 +67,22 @@ impl From<ChildError> for Fault {
 
 /// Tells whether the machine is to blame and not the file: the same file may pass later.
 pub(crate) fn is_of_the_machine(failure: &Failure) -> bool {
-    matches!(failure.code.as_str(), "DISK_FULL" | "MISSING_PLUGIN")
+    matches!(failure.code.as_str(), "DISK_FULL" | "MISSING_PLUGIN" | "PANICKED")
 }
 
 /// Says that nothing more is tried by itself.
-pub(crate) fn gave_up(error: &anyhow::Error) -> Failure {
-    Failure { code: "GAVE_UP".into(), reason: format!("it failed several times and can be tried again: {error:#}") }
+pub(crate) fn gave_up(failure: &GaveUp) -> Failure {
+    match failure {
+        GaveUp::Error(error) => {
+            Failure { code: "GAVE_UP".into(), reason: format!("it failed several times and can be tried again: {error:#}") }
+        }
+        GaveUp::Panic(panic) => panicked(panic),
+    }
+}
+
+fn panicked(panic: impl Display) -> Failure {
+    let reason = format!("it met a bug in ClipFlow: try it again, and report this if it stays: {panic}");
+    Failure { code: "PANICKED".into(), reason }
 }
 
 #[cfg(test)]
@@ -85,5 +103,18 @@ mod tests {
         assert_eq!(code(BlobError::Full.into()), "DISK_FULL");
         assert_eq!(code(anyhow::Error::from(BlobError::Full).context("keeping words").into()), "DISK_FULL");
         assert_eq!(code(ChildError::Failed { code: "MEDIA".into(), message: "busy".into() }.into()), "TRANSIENT");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_thread_of_its_own_is_not_tried_again() {
+        let thread = tokio::task::spawn_blocking(|| panic!("an index is out of bounds")).await.expect_err("it panics");
+        match Fault::from(anyhow::Error::from(thread).context("hearing")) {
+            Fault::Permanent(failure) => {
+                assert_eq!(failure.code, "PANICKED");
+                assert!(failure.reason.contains("an index is out of bounds"), "{}", failure.reason);
+                assert!(is_of_the_machine(&failure), "the file is not to blame");
+            }
+            Fault::Transient(error) => panic!("it would be tried again: {error:#}"),
+        }
     }
 }

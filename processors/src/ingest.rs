@@ -12,7 +12,7 @@ use media::listen::Heard;
 use media::probe;
 use proto::{Recorded, Wire};
 use runtime::blobs::BlobError;
-use runtime::dispatch::{JobContext, Processor};
+use runtime::dispatch::{Failure as GaveUp, JobContext, Processor};
 use runtime::fetch::FetchError;
 use runtime::log::Log;
 
@@ -62,6 +62,10 @@ impl Processor for Ingest {
             other => other,
         };
         self.0.settle(context, video, Stage::Ingest, command).await
+    }
+
+    async fn give_up<L: Log>(&self, failure: &GaveUp, context: &JobContext<L>) -> anyhow::Result<()> {
+        self.0.give_up(context, Stage::Ingest, failure).await
     }
 }
 

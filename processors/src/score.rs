@@ -2,13 +2,14 @@
 
 use crate::Tools;
 use crate::failure::Fault;
+use anyhow::Context as _;
 use domain::artefact::{Analysis, Candidate, Detection, Transcript};
 use domain::clip::{self, Clip, Proposal};
 use domain::id::{ClipId, VideoId};
 use domain::video::{Command, Event, Stage, Video, Wish};
 use domain::{BlobRef, MediaTime};
 use proto::{Recorded, Wire};
-use runtime::dispatch::{JobContext, Processor};
+use runtime::dispatch::{Failure as GaveUp, JobContext, Processor};
 use runtime::log::Log;
 use score::ranker::Linear;
 
@@ -61,6 +62,10 @@ impl Processor for Score {
             Err(fault) => self.0.settle(context, ready.video, Stage::Score, Err(fault)).await,
         }
     }
+
+    async fn give_up<L: Log>(&self, failure: &GaveUp, context: &JobContext<L>) -> anyhow::Result<()> {
+        self.0.give_up(context, Stage::Score, failure).await
+    }
 }
 
 impl Score {
@@ -77,7 +82,7 @@ impl Score {
         let wish = score::Wish { count: ready.wish.count, min: ready.wish.length_min, max: ready.wish.length_max };
         let duration = ready.duration;
         let thinking = tokio::task::spawn_blocking(move || score::detect(&transcript, &analysis, duration, &wish, &Linear::frozen()));
-        let detection = thinking.await.map_err(|panic| Fault::Transient(panic.into()))?;
+        let detection = thinking.await.context("the thread that looks for clips ended")?;
         let blob = self.0.put_json(&detection).await?;
         Ok((detection, blob))
     }

@@ -1,14 +1,15 @@
 //! What every processor works with.
 
-use crate::failure::{Fault, gave_up};
+use crate::failure::{self, Fault};
 use anyhow::Context as _;
 use domain::artefact::EncoderSettings;
 use domain::id::VideoId;
 use domain::video::{self, Ingested, Known, Stage, Video};
-use domain::{BlobRef, MediaTime, clip};
+use domain::{BlobRef, MediaTime, clip, transcript};
 use media::child::{self, Limits, Request, Runner};
+use proto::Event;
 use runtime::blobs::Blobs;
-use runtime::dispatch::{JobContext, Retry};
+use runtime::dispatch::{Failure as GaveUp, GIVE_UP, JobContext};
 use runtime::execute::{self, AnyRefusal, TransactError, Transaction};
 use runtime::log::Log;
 use runtime::progress::Progress;
@@ -108,24 +109,27 @@ impl Tools {
         let command = match outcome {
             Ok(command) => command,
             Err(Fault::Permanent(failure)) => video::Command::FailStage { stage, failure },
-            Err(Fault::Transient(error)) if is_last(job) => {
-                tracing::error!(error = ?error, video.id = %video, %stage, "gave up");
-                video::Command::FailStage { stage, failure: gave_up(&error) }
-            }
             Err(Fault::Transient(error)) => return Err(error),
         };
         self.commit(video, job.transaction(0).then::<Video>(video.0, command)).await
+    }
+
+    /// Says on the video that a stage is not tried any more by itself.
+    pub(crate) async fn give_up<L: Log>(&self, job: &JobContext<L>, stage: Stage, failure: &GaveUp) -> anyhow::Result<()> {
+        let video = match job.cause.event()? {
+            Some(Event::Transcript(transcript::Event::ChunkRequested { video, .. } | transcript::Event::ReadyToAssemble { video, .. })) => {
+                video
+            }
+            _ => VideoId(job.cause.stream.id()),
+        };
+        let command = video::Command::FailStage { stage, failure: failure::gave_up(failure) };
+        self.commit(video, job.transaction(GIVE_UP).then::<Video>(video.0, command)).await
     }
 }
 
 fn is_gone(refusal: &AnyRefusal) -> bool {
     let is_gone_video = matches!(refusal.downcast_ref(), Some(video::Error::Deleted | video::Error::Refused { .. }));
     is_gone_video || matches!(refusal.downcast_ref(), Some(clip::Error::Deleted))
-}
-
-/// Tells whether nothing more is tried after this.
-pub(crate) fn is_last<L>(job: &JobContext<L>) -> bool {
-    job.attempt >= Retry::LOCAL.attempts
 }
 
 /// Returns what tells watchers how far a job on `length` of a video has come; `part` tells jobs of one stage apart.

@@ -66,7 +66,7 @@ pub async fn consume<L: Log, S: Sink>(log: L, sink: S, surroundings: Surrounding
     feed.start().await?;
     let from = feed.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
     let mut reading = feed.log.read(Partition::EMBEDDED, from, feed.sink.filter());
-    let mut replays = feed.surroundings.consumers.replays();
+    let mut replays = feed.surroundings.consumers.changes();
     replays.mark_changed();
     loop {
         let batch = tokio::select! {
@@ -164,17 +164,16 @@ impl<L: Log, S: Sink> Feed<L, S> {
                 Err(error) => failures = self.wait_after(failures, &error).await?,
             }
         }
-        let last = anyhow::anyhow!("it failed {failures} times");
         let Surroundings { consumers, clock, .. } = self.surroundings.clone();
         // Parked before the checkpoint passes it, so that a crash cannot lose it.
-        consumers.park(S::NAME, event, failures, &last, clock.now()).await?;
+        consumers.park(S::NAME, event, failures, &format!("it failed {failures} times"), clock.now()).await?;
         self.insist_on_checkpoint(event.position).await?;
         // An empty batch has passed, so the sink is well: if the event still fails, the event is at fault.
         match self.sink.apply(std::slice::from_ref(event), event.position).await {
             Ok(()) => consumers.unpark(S::NAME, event.position).await,
             Err(error) => {
                 tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
-                consumers.park(S::NAME, event, failures + 1, &error, clock.now()).await
+                consumers.park(S::NAME, event, failures + 1, &format!("{error:#}"), clock.now()).await
             }
         }
     }
@@ -206,7 +205,7 @@ impl<L: Log, S: Sink> Feed<L, S> {
             let Surroundings { consumers, clock, .. } = &self.surroundings;
             match self.sink.apply(std::slice::from_ref(&event), checkpoint).await {
                 Ok(()) => consumers.unpark(S::NAME, position).await?,
-                Err(error) => consumers.park(S::NAME, &event, 1, &error, clock.now()).await?,
+                Err(error) => consumers.park(S::NAME, &event, 1, &format!("{error:#}"), clock.now()).await?,
             }
         }
         Ok(())

@@ -52,6 +52,8 @@ pub struct Parked {
     pub error: String,
     /// When it was parked.
     pub at: Timestamp,
+    /// Whether somebody asked for another try, which has not ended yet.
+    pub is_replaying: bool,
 }
 
 /// A handle on the consumers' memory.
@@ -60,8 +62,8 @@ pub struct Consumers(Arc<Shared>);
 
 struct Shared {
     connection: Mutex<Connection>,
-    /// Counts replay requests, so that running consumers look.
-    replays: watch::Sender<u64>,
+    /// Counts what is parked and asked for again, so that running consumers and those who wait for them look.
+    changes: watch::Sender<u64>,
 }
 
 impl Consumers {
@@ -87,7 +89,7 @@ impl Consumers {
         // A checkpoint that a power cut takes back is only work done again.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self(Arc::new(Shared { connection: Mutex::new(connection), replays: watch::channel(0).0 })))
+        Ok(Self(Arc::new(Shared { connection: Mutex::new(connection), changes: watch::channel(0).0 })))
     }
 
     /// Returns the position up to which `consumer` has finished everything.
@@ -150,16 +152,9 @@ impl Consumers {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub async fn park(
-        &self,
-        consumer: &'static str,
-        event: &Recorded,
-        attempts: u32,
-        error: &anyhow::Error,
-        at: Timestamp,
-    ) -> anyhow::Result<()> {
+    pub async fn park(&self, consumer: &'static str, event: &Recorded, attempts: u32, error: &str, at: Timestamp) -> anyhow::Result<()> {
         let event = event.clone();
-        let error: String = format!("{error:#}").chars().take(ERROR_BYTES_MAX / 4).collect();
+        let error: String = error.chars().take(ERROR_BYTES_MAX / 4).collect();
         self.with(move |connection| {
             let sql = "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)";
             connection.prepare_cached(sql)?.execute(params![
@@ -175,6 +170,7 @@ impl Consumers {
             ])
         })
         .await?;
+        self.0.changes.send_modify(|count| *count += 1);
         self.count_parked().await
     }
 
@@ -184,8 +180,7 @@ impl Consumers {
     /// When SQLite fails.
     pub async fn parked(&self) -> anyhow::Result<Vec<Parked>> {
         self.with(|connection| {
-            let sql =
-                "SELECT consumer, position, event, workspace, stream, type, attempts, error, at FROM parked ORDER BY consumer, position";
+            let sql = "SELECT consumer, position, event, workspace, stream, type, attempts, error, at, replay FROM parked ORDER BY 1, 2";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([], parked_from_row)?;
             rows.collect()
@@ -201,8 +196,19 @@ impl Consumers {
         let consumer = consumer.to_owned();
         let sql = "UPDATE parked SET replay = 1 WHERE consumer = ? AND position = ?";
         let rows = self.with(move |connection| connection.execute(sql, params![consumer, position.cast_signed()])).await?;
-        self.0.replays.send_modify(|count| *count += 1);
+        self.0.changes.send_modify(|count| *count += 1);
         Ok(rows > 0)
+    }
+
+    /// Asks for another try of everything that `consumer` parked: what it met then, such as a full disk, may be over.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub async fn replay_all(&self, consumer: &'static str) -> anyhow::Result<()> {
+        let sql = "UPDATE parked SET replay = 1 WHERE consumer = ?";
+        self.with(move |connection| connection.execute(sql, [consumer])).await?;
+        self.0.changes.send_modify(|count| *count += 1);
+        Ok(())
     }
 
     /// Returns the positions of `consumer`'s parked events that somebody asked to replay.
@@ -222,9 +228,10 @@ impl Consumers {
         self.count_parked().await
     }
 
-    /// Changes each time somebody asks for a replay.
-    pub(crate) fn replays(&self) -> watch::Receiver<u64> {
-        self.0.replays.subscribe()
+    /// Changes each time something is parked, or somebody asks for it again.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
     }
 
     async fn count_parked(&self) -> anyhow::Result<()> {
@@ -261,5 +268,6 @@ fn parked_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Parked> {
         attempts: row.get(6)?,
         error: row.get(7)?,
         at: Timestamp(row.get::<_, i64>(8)?.cast_unsigned()),
+        is_replaying: row.get(9)?,
     })
 }

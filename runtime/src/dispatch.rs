@@ -1,8 +1,8 @@
 //! Long work set off by events: jobs run side by side in a bounded pool and never hold up the log.
 //!
 //! A job's outcome is commands that it executes itself, with commit ids derived from the cause: work that is done again after a crash
-//! appends nothing new. The checkpoint is the low water of finished work, so a crash loses no job. An `Err` is tried again, then parked;
-//! a panic is a bug and is parked at once.
+//! appends nothing new. The checkpoint is the low water of finished work, so a crash loses no job. An `Err` is tried again; after the
+//! last try, or a panic, the processor says so in an event. Only what cannot even be said is parked.
 
 use crate::clock::Clock;
 use crate::consume::{Surroundings, event_at};
@@ -24,6 +24,7 @@ use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,7 @@ const CHECKPOINT_EVENTS: u64 = 1_000;
 /// How often a failed job is tried, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Tries before it is parked.
+    /// Tries before the processor gives up.
     pub attempts: u32,
     /// Waits between them.
     pub backoff: Backoff,
@@ -73,6 +74,28 @@ pub trait Processor: Send + Sync + 'static {
     ///
     /// A permanent failure is an outcome too (an event that says so); an `Err` is for what may pass when tried again.
     fn run<L: Log>(&self, job: Self::Job, context: &JobContext<L>) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Says in an event that the job of `context.cause` is not tried any more, as commit [`GIVE_UP`].
+    ///
+    /// An `Err` parks the job; so does this default, for processors whose jobs nobody waits for.
+    fn give_up<L: Log>(&self, failure: &Failure, _context: &JobContext<L>) -> impl Future<Output = anyhow::Result<()>> + Send {
+        let unsaid = anyhow::anyhow!("{failure}");
+        async { Err(unsaid) }
+    }
+}
+
+/// The number of the commit that says that a job was given up: never one of the job's own.
+pub const GIVE_UP: u32 = u32::MAX;
+
+/// Why a job is not tried any more.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// It failed as often as it may be tried.
+    #[error("{0:#}")]
+    Error(anyhow::Error),
+    /// It met a bug, which trying again does not mend.
+    #[error("panicked: {0}")]
+    Panic(String),
 }
 
 /// What a job may use.
@@ -148,7 +171,7 @@ pub async fn dispatch<L: Log, P: Processor>(log: L, processor: P, workers: NonZe
     surroundings.positions.publish(P::NAME, checkpoint);
     let frontier = checkpoint.map_or(0, |checkpoint| checkpoint + 1);
     let shutdown = surroundings.shutdown.clone();
-    let mut replays = surroundings.consumers.replays();
+    let mut replays = surroundings.consumers.changes();
     replays.mark_changed();
     let mut reading = log.read(Partition::EMBEDDED, frontier, processor.filter());
     let pool = Arc::new(Pool { log, processor, workers: Semaphore::new(workers.get()), surroundings });
@@ -295,7 +318,7 @@ impl<L: Log, P: Processor> Pool<L, P> {
 
     /// Does the job of an event, with retries.
     async fn work(self: Arc<Self>, event: Recorded) -> anyhow::Result<Done> {
-        let Surroundings { consumers, clock, shutdown, .. } = &self.surroundings;
+        let shutdown = &self.surroundings.shutdown;
         let position = event.position;
         let mut attempt = 0;
         loop {
@@ -305,17 +328,13 @@ impl<L: Log, P: Processor> Pool<L, P> {
                 () = shutdown.cancelled() => return Ok(Done { position, end: End::Interrupted }),
                 permit = self.workers.acquire() => permit.context("the pool is closed")?,
             };
-            let failure = self.attempt(&event, attempt).await;
+            let outcome = self.attempt(&event, attempt).await;
             drop(permit);
-            let error = match failure {
+            let error = match outcome {
                 Ok(()) => return Ok(Done { position, end: End::Finished }),
                 Err(_) if shutdown.is_cancelled() => return Ok(Done { position, end: End::Interrupted }),
                 Err(Failure::Error(error)) if attempt < P::RETRY.attempts => error,
-                Err(Failure::Error(error) | Failure::Panic(error)) => {
-                    tracing::error!(processor = P::NAME, event.id = %event.id, position, attempt, error = ?error, "parked a job");
-                    consumers.park(P::NAME, &event, attempt, &error, clock.now()).await?;
-                    return Ok(Done { position, end: End::Parked });
-                }
+                Err(failure) => return self.give_up(&event, attempt, failure).await,
             };
             let wait = P::RETRY.backoff.after(attempt);
             tracing::warn!(processor = P::NAME, event.id = %event.id, attempt, wait_ms = wait.as_millis(), error = ?error, "a job failed, trying again");
@@ -326,9 +345,26 @@ impl<L: Log, P: Processor> Pool<L, P> {
         }
     }
 
-    async fn attempt(&self, event: &Recorded, attempt: u32) -> Result<(), Failure> {
+    /// Lets the processor say that it gave up, so that whoever waits for the job hears of it; parks the job when that fails too.
+    async fn give_up(&self, event: &Recorded, attempt: u32, failure: Failure) -> anyhow::Result<Done> {
+        let position = event.position;
+        tracing::error!(processor = P::NAME, event.id = %event.id, position, attempt, error = ?failure, "gave up a job");
+        let context = self.context(event, attempt);
+        let saying = AssertUnwindSafe(self.processor.give_up(&failure, &context)).catch_unwind().await;
+        let unsaid = match saying.unwrap_or_else(|panic| Err(anyhow::anyhow!("panicked: {}", panic_text(&*panic)))) {
+            Ok(()) => return Ok(Done { position, end: End::Finished }),
+            Err(_) if self.surroundings.shutdown.is_cancelled() => return Ok(Done { position, end: End::Interrupted }),
+            Err(unsaid) => unsaid,
+        };
+        tracing::error!(processor = P::NAME, event.id = %event.id, position, error = ?unsaid, "parked a job");
+        let Surroundings { consumers, clock, .. } = &self.surroundings;
+        consumers.park(P::NAME, event, attempt, &failure.to_string(), clock.now()).await?;
+        Ok(Done { position, end: End::Parked })
+    }
+
+    fn context(&self, event: &Recorded, attempt: u32) -> JobContext<L> {
         let Surroundings { clock, shutdown, progress, .. } = &self.surroundings;
-        let context = JobContext {
+        JobContext {
             log: self.log.clone(),
             cause: event.clone(),
             attempt,
@@ -336,7 +372,11 @@ impl<L: Log, P: Processor> Pool<L, P> {
             cancel: shutdown.child_token(),
             clock: clock.clone(),
             processor: P::NAME,
-        };
+        }
+    }
+
+    async fn attempt(&self, event: &Recorded, attempt: u32) -> Result<(), Failure> {
+        let context = self.context(event, attempt);
         let span = tracing::info_span!("job", processor = P::NAME, event.id = %event.id, event.type = %event.event_type, attempt);
         telemetry::continue_trace(&span, event.metadata.traceparent.as_deref());
         let running = metrics::gauge!("clipflow_jobs_running", "processor" => P::NAME);
@@ -354,16 +394,11 @@ impl<L: Log, P: Processor> Pool<L, P> {
         let (outcome, result) = match result {
             Ok(Ok(())) => ("done", Ok(())),
             Ok(Err(error)) => ("failed", Err(Failure::Error(error))),
-            Err(panic) => ("panicked", Err(Failure::Panic(anyhow::anyhow!("panicked: {}", panic_text(&*panic))))),
+            Err(panic) => ("panicked", Err(Failure::Panic(panic_text(&*panic).to_owned()))),
         };
         metrics::counter!("clipflow_jobs_total", "processor" => P::NAME, "outcome" => outcome).increment(1);
         result
     }
-}
-
-enum Failure {
-    Error(anyhow::Error),
-    Panic(anyhow::Error),
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -4,7 +4,7 @@ use crate::cli::{Events, Shared};
 use crate::engine::Store;
 use domain::id::{ClipId, VideoId};
 use futures::StreamExt;
-use proto::{Event, Recorded, cloudevents};
+use proto::{Event, Recorded, StreamName, cloudevents};
 use runtime::log::{Filter, Item, Log, Partition};
 use std::collections::HashSet;
 use std::io::Write;
@@ -39,17 +39,18 @@ fn print(out: &mut impl Write, event: &Recorded) -> anyhow::Result<bool> {
 }
 
 /// A video with its transcript and its clips, as far as they have been seen on the log.
-struct Family {
+pub(super) struct Family {
     members: HashSet<Uuid>,
     video: VideoId,
 }
 
 impl Family {
-    fn of(video: VideoId) -> Self {
+    pub(super) fn of(video: VideoId) -> Self {
         Self { members: HashSet::from([video.0]), video }
     }
 
-    fn has(&mut self, event: &Recorded) -> bool {
+    /// Tells whether an event is of the family; those that found it must have been shown before.
+    pub(super) fn has(&mut self, event: &Recorded) -> bool {
         use domain::{clip, transcript, video};
         let parent = match event.event() {
             Ok(Some(Event::Transcript(transcript::Event::Begun { video, .. } | transcript::Event::Imported { video, .. }))) => Some(video),
@@ -63,6 +64,11 @@ impl Family {
         if parent == Some(self.video) {
             self.members.insert(event.stream.id());
         }
-        self.members.contains(&event.stream.id())
+        self.holds(&event.stream)
+    }
+
+    /// Tells whether a stream is known to be of the family.
+    pub(super) fn holds(&self, stream: &StreamName) -> bool {
+        self.members.contains(&stream.id())
     }
 }

@@ -20,7 +20,7 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
         Problem::new("ADDRESS_IN_USE", format!("cannot listen on {} ({error}): choose another address with --listen", options.listen))
     })?;
     let stop = shutdown::on_signal()?;
-    let mut engine = Engine::start(&store, shared, &options.work, stop.child_token())?;
+    let mut engine = Engine::start(&store, shared, &options.work, stop.child_token()).await?;
     let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL).context("opening the read models")?;
     engine.project(&store, rows.clone());
     let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;

@@ -187,6 +187,13 @@ fn a_stage_fails_once_until_it_is_tried_again() {
 }
 
 #[test]
+fn a_stage_that_is_done_cannot_fail() {
+    for stage in [Stage::Ingest, Stage::Transcribe, Stage::Analyze, Stage::Score] {
+        given::<Video>(scored()).when(Command::FailStage { stage, failure: failure() }).then_nothing();
+    }
+}
+
+#[test]
 fn a_deleted_video_takes_no_command_but_delete() {
     given::<Video>([submitted(), Event::Deleted]).when(Command::Delete).then_nothing();
     given::<Video>([submitted(), Event::Deleted]).when(submit()).then_err(Error::Deleted);

@@ -1,8 +1,8 @@
 //! Stage 5: a clip in one aspect ratio, always from the original.
 
 use crate::Tools;
-use crate::failure::Fault;
-use crate::tools::{is_last, teller};
+use crate::failure::{self, Fault};
+use crate::tools::teller;
 use domain::BlobRef;
 use domain::artefact::{Analysis, CaptionStyle, Captions, DecisionList, FaceSample, Loudness, MediaFacts, Transcript, Word};
 use domain::clip::{self, Clip, Event, Rendition};
@@ -12,7 +12,7 @@ use edit::{Timeline, cues, subtitles};
 use media::child::Request;
 use media::encode::Rendered;
 use proto::{Recorded, Wire};
-use runtime::dispatch::{JobContext, Processor};
+use runtime::dispatch::{Failure as GaveUp, GIVE_UP, JobContext, Processor};
 use runtime::log::Log;
 use std::path::Path;
 
@@ -48,28 +48,38 @@ impl Processor for Render {
     }
 
     async fn run<L: Log>(&self, job: Job, context: &JobContext<L>) -> anyhow::Result<()> {
-        let (command, outcome) = match self.render(&job, context).await {
-            Ok(rendition) => {
-                (clip::Command::RecordRender { revision: job.revision, rendition: Box::new(rendition) }, RenderOutcome::Rendered)
-            }
-            Err(Fault::Permanent(failure)) => (fail(&job, failure), RenderOutcome::Failed),
-            Err(Fault::Transient(error)) if is_last(context) => {
-                tracing::error!(error = ?error, clip.id = %job.clip, "gave up rendering");
-                (fail(&job, crate::failure::gave_up(&error)), RenderOutcome::Failed)
-            }
-            Err(Fault::Transient(error)) => return Err(error),
-        };
-        let settle = video::Command::SettleRender { clip: job.clip, ratio: job.wish.ratio, outcome };
-        let transaction = context.transaction(0).then::<Clip>(job.clip.0, command).then::<Video>(job.video.0, settle);
-        self.0.commit(job.video, transaction).await
+        match self.render(&job, context).await {
+            Ok(rendition) => self.settle(context, 0, &job, Ok(rendition)).await,
+            Err(Fault::Permanent(failure)) => self.settle(context, 0, &job, Err(failure)).await,
+            Err(Fault::Transient(error)) => Err(error),
+        }
+    }
+
+    async fn give_up<L: Log>(&self, failure: &GaveUp, context: &JobContext<L>) -> anyhow::Result<()> {
+        let Some(job) = self.job(&context.cause) else { return Ok(()) };
+        self.settle(context, GIVE_UP, &job, Err(failure::gave_up(failure))).await
     }
 }
 
-fn fail(job: &Job, failure: Failure) -> clip::Command {
-    clip::Command::FailRender { revision: job.revision, ratio: job.wish.ratio, failure }
-}
-
 impl Render {
+    /// Gives a rendition, or why there is none, to the clip and to the video that waits for it.
+    async fn settle<L: Log>(
+        &self,
+        context: &JobContext<L>,
+        commit: u32,
+        job: &Job,
+        rendition: Result<Rendition, Failure>,
+    ) -> anyhow::Result<()> {
+        let (revision, ratio) = (job.revision, job.wish.ratio);
+        let (command, outcome) = match rendition {
+            Ok(rendition) => (clip::Command::RecordRender { revision, rendition: Box::new(rendition) }, RenderOutcome::Rendered),
+            Err(failure) => (clip::Command::FailRender { revision, ratio, failure }, RenderOutcome::Failed),
+        };
+        let settle = video::Command::SettleRender { clip: job.clip, ratio, outcome };
+        let transaction = context.transaction(commit).then::<Clip>(job.clip.0, command).then::<Video>(job.video.0, settle);
+        self.0.commit(job.video, transaction).await
+    }
+
     async fn render<L: Log>(&self, job: &Job, context: &JobContext<L>) -> Result<Rendition, Fault> {
         let tools = &self.0;
         let path = tools.blobs.local_path(&job.original)?;

@@ -14,7 +14,7 @@ use domain::{BlobRef, MediaTime, Span};
 use ear::Ear;
 use edit::subtitles;
 use proto::{Event, Recorded};
-use runtime::dispatch::{JobContext, Processor};
+use runtime::dispatch::{Failure as GaveUp, JobContext, Processor};
 use runtime::log::Log;
 use uuid::Uuid;
 
@@ -115,6 +115,10 @@ impl Processor for Transcribe {
             Ok(()) => Ok(()),
             Err(fault) => self.tools.settle(context, video, Stage::Transcribe, Err(fault)).await,
         }
+    }
+
+    async fn give_up<L: Log>(&self, failure: &GaveUp, context: &JobContext<L>) -> anyhow::Result<()> {
+        self.tools.give_up(context, Stage::Transcribe, failure).await
     }
 }
 

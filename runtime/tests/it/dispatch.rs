@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use proto::{Recorded, Wire as _};
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
-use runtime::dispatch::{JobContext, Processor, Retry, dispatch};
+use runtime::dispatch::{Failure, GIVE_UP, JobContext, Processor, Retry, dispatch};
 use runtime::execute::{execute, load};
 use runtime::log::Log;
 use runtime::log::simulated::{Faults, SimulatedLog};
@@ -170,6 +170,85 @@ async fn a_job_that_keeps_failing_or_panics_is_parked_and_can_be_replayed() {
     }
     until("the parked jobs to be done", async || surroundings.consumers.parked().await.unwrap().is_empty()).await;
     assert_eq!(mirrored(&log).await, 5);
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+/// Breaks on every event of a counter, each in its own way, and says so by adding to another counter.
+struct Breaks;
+
+impl Processor for Breaks {
+    const NAME: &'static str = "breaks";
+    const RETRY: Retry = Mirror::RETRY;
+    type Job = u128;
+
+    fn job(&self, event: &Recorded) -> Option<u128> {
+        let counter = event.stream.id().as_u128();
+        assert_ne!(counter, 3, "a bug in telling the job");
+        (counter < MIRROR).then_some(counter)
+    }
+
+    async fn run<L: Log>(&self, counter: u128, _context: &JobContext<L>) -> anyhow::Result<()> {
+        assert_ne!(counter, 2, "a bug in doing the job");
+        anyhow::bail!("no disk")
+    }
+
+    async fn give_up<L: Log>(&self, failure: &Failure, context: &JobContext<L>) -> anyhow::Result<()> {
+        let counter = context.cause.stream.id().as_u128();
+        assert_ne!(counter, 4, "a bug in giving up");
+        let tries = match failure {
+            Failure::Error(_) => u64::from(context.attempt),
+            Failure::Panic(_) => 100,
+        };
+        context.execute::<Counter>(GIVE_UP, id(MIRROR + counter), Command::Add(tries)).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_keeps_failing_or_panics_ends_in_what_its_processor_says_of_it_once() {
+    let (log, surroundings) = (SimulatedLog::new(1, Faults::NONE), surroundings());
+    for counter in 1..=4 {
+        execute::<Counter>(&log, request(counter), id(counter), Command::Add(1)).await.unwrap();
+    }
+    let running = tokio::spawn(dispatch(log.clone(), Breaks, NonZeroUsize::MIN, surroundings.clone()));
+    surroundings.positions.wait(Breaks::NAME, Some(6), Duration::from_secs(10)).await.expect("four jobs and what three say of them");
+    let parked = surroundings.consumers.parked().await.unwrap();
+    assert_eq!(parked.len(), 1, "the others said so: {parked:?}");
+    assert_eq!((parked[0].position, parked[0].error.as_str(), parked[0].is_replaying), (3, "no disk", false));
+    let said = async || {
+        let mut said = Vec::new();
+        for counter in 1..=4 {
+            said.push(load::<Counter>(&log, workspace(), id(MIRROR + counter)).await.unwrap().count);
+        }
+        said
+    };
+    assert_eq!(said().await, [3, 100, 100, 0]);
+
+    // The next start, without its memory, does every job again: nothing is said twice.
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    let again = crate::counter::surroundings();
+    let running = tokio::spawn(dispatch(log.clone(), Breaks, NonZeroUsize::MIN, again.clone()));
+    again.positions.wait(Breaks::NAME, Some(6), Duration::from_secs(10)).await.expect("nothing is added");
+    again.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(said().await, [3, 100, 100, 0]);
+}
+
+#[tokio::test]
+async fn what_is_parked_can_be_asked_for_again_all_at_once_and_is_told_to_those_who_wait() {
+    let (log, mirror, surroundings) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(1_000), surroundings());
+    *mirror.0.mood.lock().unwrap() = |_, _| Err(anyhow::anyhow!("no disk"));
+    let mut changes = surroundings.consumers.changes();
+    add(&log, 0..2).await;
+    let running = start(&log, &mirror, &surroundings);
+    changes.changed().await.unwrap();
+    until("both jobs to be parked", async || surroundings.consumers.parked().await.unwrap().len() == 2).await;
+    *mirror.0.mood.lock().unwrap() = |_, _| Ok(());
+    surroundings.consumers.replay_all(Mirror::NAME).await.unwrap();
+    until("both jobs to be done", async || surroundings.consumers.parked().await.unwrap().is_empty()).await;
+    assert_eq!(mirrored(&log).await, 2);
     surroundings.shutdown.cancel();
     running.await.unwrap().unwrap();
 }

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use anyhow::Context as _;
 use domain::clip::{self, Clip};
 use domain::id::VideoId;
-use domain::video::{Command, Source, Video, Wish};
+use domain::video::{Command, Failure, Source, Video, Wish};
 use domain::{BlobRef, MediaTime};
 use indicatif::HumanDuration;
 use runtime::clock::Clock;
@@ -30,6 +30,9 @@ const SUBMISSIONS_MAX: u32 = 1_000;
 
 /// What to do about a video without clips; why there are none is said before it.
 const NO_CLIPS_ADVICE: &str = "Try other --lengths, or bring the words with --transcript.";
+
+/// What to do about a stage that gave up; why it did is said before it.
+const AGAIN_ADVICE: &str = "the same `clipflow clip` command tries it again and keeps what is done.";
 
 pub(crate) async fn run(shared: &Shared, options: cli::Clip) -> anyhow::Result<()> {
     let started = Instant::now();
@@ -71,12 +74,12 @@ struct Submission<'a> {
 /// Runs the processors until the video is done. What the machine lacks is said before anything is submitted.
 async fn work(store: &Store, shared: &Shared, work: &Work, submission: Submission<'_>) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let mut engine = Engine::start(store, shared, work, stop.child_token())?;
-    let progress = engine.surroundings.progress.clone();
+    let mut engine = Engine::start(store, shared, work, stop.child_token()).await?;
+    let around = engine.surroundings.clone();
     let video = submission.video;
     let watched = async {
         submit(store, submission).await?;
-        watch::until_done(store, video, progress).await
+        watch::until_done(store, video, &around).await
     };
     let ending = tokio::select! {
         ending = watched => ending,
@@ -87,7 +90,8 @@ async fn work(store: &Store, shared: &Shared, work: &Work, submission: Submissio
     match ending? {
         Ending::Completed => Ok(()),
         Ending::Nothing { explanation } => Err(Problem::new("NO_CLIPS", format!("{explanation} {NO_CLIPS_ADVICE}")).into()),
-        Ending::Failed(failure) => Err(Problem::from(failure).into()),
+        Ending::Refused(failure) => Err(Problem::from(failure).into()),
+        Ending::Failed(Failure { code, reason }) => Err(Problem::new(&code, format!("{reason}; {AGAIN_ADVICE}")).into()),
     }
 }
 

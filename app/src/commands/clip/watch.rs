@@ -1,5 +1,8 @@
 //! Follows a video on the log until it is done, with a bar per stage.
+//!
+//! A stage that cannot even record its failure is parked; that ends the wait as well.
 
+use crate::commands::events::Family;
 use crate::engine::Store;
 use domain::artefact::Ratio;
 use domain::clip;
@@ -9,8 +12,10 @@ use domain::video::{self, Failure};
 use futures::StreamExt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proto::{Event, Recorded};
+use runtime::consume::Surroundings;
+use runtime::consumers::{Consumers, Parked};
 use runtime::log::{Filter, Item, Log, Partition};
-use runtime::progress::{Progress, ProgressChannel};
+use runtime::progress::Progress;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -34,33 +39,56 @@ pub(super) enum Ending {
         /// Which rule removed what.
         explanation: String,
     },
-    /// It cannot be used, or a stage gave up.
+    /// It cannot be used.
+    Refused(Failure),
+    /// A stage gave up; the same command tries it again.
     Failed(Failure),
 }
 
 /// Returns how the video ends, showing how far it is meanwhile.
-pub(super) async fn until_done(store: &Store, video: VideoId, progress: ProgressChannel) -> anyhow::Result<Ending> {
+pub(super) async fn until_done(store: &Store, video: VideoId, around: &Surroundings) -> anyhow::Result<Ending> {
     let mut watch = Watch::new(video);
     let mut events = store.log.read(Partition::EMBEDDED, 0, Filter::workspace(store.workspace));
-    let mut moments = Box::pin(progress.subscribe());
+    let mut moments = Box::pin(around.progress.subscribe());
+    let mut parkings = around.consumers.changes();
+    let mut family = Family::of(video);
     // An earlier run's ending counts only if nothing was asked for after it, which is known at the end of the log.
     let mut ending = None;
     loop {
         tokio::select! {
             Some(item) = events.next() => match item? {
-                Item::Event(event) => match watch.see(&event)? {
-                    Change::None => {}
-                    Change::GoesOn => ending = None,
-                    Change::Ends(end) => ending = Some(end),
-                },
-                Item::CaughtUp(_) => if let Some(end) = ending.take() {
-                    watch.clear();
-                    return Ok(end);
-                },
+                Item::Event(event) => {
+                    family.has(&event);
+                    match watch.see(&event)? {
+                        Change::None => {}
+                        Change::GoesOn => ending = None,
+                        Change::Ends(end) => ending = Some(end),
+                    }
+                }
+                Item::CaughtUp(_) => {
+                    ending = ending.or(parked(&around.consumers, &family).await?);
+                    if let Some(end) = ending {
+                        watch.clear();
+                        return Ok(end);
+                    }
+                }
+            },
+            Ok(()) = parkings.changed() => if let Some(end) = parked(&around.consumers, &family).await? {
+                watch.clear();
+                return Ok(end);
             },
             Some(moment) = moments.next() => watch.tell(&moment),
         }
     }
+}
+
+/// Returns the ending of a family of which something is parked that nobody tries again.
+async fn parked(consumers: &Consumers, family: &Family) -> anyhow::Result<Option<Ending>> {
+    let parked = consumers.parked().await?.into_iter().find(|parked| !parked.is_replaying && family.holds(&parked.stream));
+    Ok(parked.map(|Parked { consumer, error, .. }| {
+        let reason = format!("the stage {consumer} stopped, and could not even record it: {error}");
+        Ending::Failed(Failure { code: "PARKED".into(), reason })
+    }))
 }
 
 enum Change {
@@ -179,7 +207,8 @@ impl Watch {
                 self.draw("render", "");
             }
             video::Event::NothingFound { explanation, .. } => return Change::Ends(Ending::Nothing { explanation }),
-            video::Event::Refused(failure) | video::Event::StageFailed { failure, .. } => return Change::Ends(Ending::Failed(failure)),
+            video::Event::Refused(failure) => return Change::Ends(Ending::Refused(failure)),
+            video::Event::StageFailed { failure, .. } => return Change::Ends(Ending::Failed(failure)),
             // While several renditions are tried again, each that succeeds completes the video.
             video::Event::Completed { rendered, failed } if rendered + failed > 0 && self.requested.is_empty() => {
                 self.finish("render");
@@ -233,6 +262,59 @@ impl Watch {
     fn clear(&self) {
         for bar in &self.bars {
             bar.abandon();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::video::{Command, Source, Video, Wish};
+    use domain::{BlobRef, Timestamp, blob::Digest};
+    use proto::Wire as _;
+    use runtime::clock::Clock;
+    use runtime::execute::{Context, execute};
+    use runtime::ids;
+    use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
+
+    async fn submitted(store: &Store, number: u8) -> (VideoId, Recorded) {
+        let video = VideoId(Uuid::from_u128(u128::from(number)));
+        let blob = BlobRef { sha256: Digest([number; 32]), bytes: 1, media_type: "video/mp4".into() };
+        let command = Command::Submit { title: "talk".into(), source: Source::Upload { blob }, subtitles: None, wish: Wish::default() };
+        let context = Context::request(ids::fresh_commit(), store.workspace, "owner", Timestamp(7));
+        execute::<Video>(&store.log, context, video.0, command).await.unwrap();
+        let mut events = store.log.read_stream(store.workspace, &Video::stream(video.0), 0, 1).await.unwrap();
+        (video, events.remove(0))
+    }
+
+    #[tokio::test]
+    async fn a_parked_job_of_the_video_ends_the_wait_but_not_one_of_another_video_or_one_that_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let around = Surroundings {
+            consumers: Consumers::in_memory().unwrap(),
+            positions: Default::default(),
+            progress: Default::default(),
+            clock: Clock::from_fn(|| Timestamp(7)),
+            shutdown: CancellationToken::new(),
+        };
+        let (video, event) = submitted(&store, 1).await;
+        let (_other, event_of_other) = submitted(&store, 2).await;
+        around.consumers.park("ingest", &event, 5, "no disk", Timestamp(7)).await.unwrap();
+        around.consumers.replay_all("ingest").await.unwrap();
+        around.consumers.park("ingest", &event_of_other, 5, "no disk", Timestamp(7)).await.unwrap();
+        let mut waiting = Box::pin(until_done(&store, video, &around));
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+        assert!(early.is_err(), "nothing of this video is given up");
+
+        around.consumers.park("ingest", &event, 5, "no disk", Timestamp(7)).await.unwrap();
+        match tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it is told").unwrap() {
+            Ending::Failed(failure) => {
+                assert_eq!(failure.code, "PARKED");
+                assert!(failure.reason.contains("ingest") && failure.reason.contains("no disk"), "{}", failure.reason);
+            }
+            Ending::Completed | Ending::Nothing { .. } | Ending::Refused(_) => panic!("it ended otherwise"),
         }
     }
 }
