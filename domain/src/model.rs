@@ -6,6 +6,16 @@ use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
+/// Longest name of a model, in bytes: it is shown in tables and is a folder's name.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Tells whether a text may name a model: it becomes the name of a folder, so it is no path, no hidden file, and short.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_allowed)
+}
+
 /// What a model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Task {
@@ -160,6 +170,16 @@ mod tests {
             task: Task::Transcribe,
             digest: Digest([1; 32]),
             origin: "openai/whisper-tiny.en".into(),
+        }
+    }
+
+    #[test]
+    fn a_model_s_name_is_a_plain_and_short_folder_name() {
+        for name in ["tiny.en", "large-v3-turbo", "my_own", "a", &"a".repeat(NAME_BYTES_MAX)] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", ".", "..", ".hidden", "a/b", "../tiny.en", "a b", "größe", "a\0", &"a".repeat(NAME_BYTES_MAX + 1)] {
+            assert!(!is_name(name), "{name:?}");
         }
     }
 

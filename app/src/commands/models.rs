@@ -4,6 +4,7 @@ use crate::cli::{Models, Shared};
 use crate::engine::models_folder;
 use crate::problem::Problem;
 use anyhow::Context as _;
+use domain::model::is_name;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runtime::fetch::{self, Reach};
 use runtime::models::{LOCK_FILE, Lock, PullError, Source};
@@ -113,9 +114,9 @@ fn problem(error: PullError) -> anyhow::Error {
 
 /// Copies a model's folder and loads it once, so that a wrong one is refused now and not in the middle of a job.
 fn import(models: &Path, name: &str, from: &Path) -> anyhow::Result<()> {
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
-    if !is_name || name.starts_with('.') {
-        return Err(Problem::new("BAD_NAME", "a model's name has letters, digits, dots, dashes and underscores").into());
+    if !is_name(name) {
+        let reason = "a model's name has up to 64 letters, digits, dots, dashes and underscores, and does not begin with a dot";
+        return Err(Problem::new("BAD_NAME", reason).into());
     }
     let target = models.join(name);
     if target.exists() {

@@ -10,6 +10,7 @@ use crate::upload::{NewUpload, UploadId};
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::id::VideoId;
+use domain::model::is_name;
 use domain::video::{Command, Source, Video, Wish};
 use domain::{BlobRef, MediaTime};
 use url::Url;
@@ -153,8 +154,7 @@ fn wish(input: WishInput) -> Result<Wish> {
     })
 }
 
-/// A model or language is looked up by name: it has no path in it and is short.
+/// A language is looked up in a model by name, so the same rule is good for both.
 fn name(what: &str, text: String) -> Result<String> {
-    let is_name = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-    if is_name { Ok(text) } else { Err(refusal("BAD_WISH", format!("the {what} is a short name of letters, digits, dots and dashes"))) }
+    if is_name(&text) { Ok(text) } else { Err(refusal("BAD_WISH", format!("the {what} is a short name of letters, digits, dots and dashes"))) }
 }

@@ -114,9 +114,8 @@ impl Ear {
 }
 
 fn load(models: &Path, name: &str, device: Device) -> Result<Whisper, Fault> {
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
     let folder = models.join(name);
-    if !is_name || !folder.is_dir() {
+    if !domain::model::is_name(name) || !folder.is_dir() {
         let reason = format!("the model {name} is not installed: run `clipflow models pull {name}`, then try again");
         return Err(Fault::permanent("MODEL_MISSING", reason));
     }
