@@ -16,11 +16,23 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::MediaChild) {
         return media::child::serve();
     }
-    wait_politely();
+    if hears(&cli.command) {
+        wait_politely();
+    }
     runtime::tls::install_provider();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(threads) => threads.block_on(commands::run(cli)),
         Err(error) => problem::report(&anyhow::Error::from(error).context("starting the threads")),
+    }
+}
+
+/// Tells whether a command has LibTorch work for longer than a moment.
+fn hears(command: &Command) -> bool {
+    match command {
+        Command::Clip(_) | Command::Serve(_) | Command::Bench(_) => true,
+        Command::Events(_) | Command::Models(_) | Command::Projections(_) | Command::Doctor | Command::Schema(_) | Command::MediaChild => {
+            false
+        }
     }
 }
 
