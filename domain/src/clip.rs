@@ -2,69 +2,19 @@
 //!
 //! Editor decisions are facts of their own, not edits of a row: they are what the ranker learns from.
 
-use crate::artefact::{CaptionStyle, Contribution, Ratio, Reason};
+mod report;
+
+use crate::artefact::{CaptionStyle, Ratio};
 use crate::id::VideoId;
 use crate::video::{CLIP_LENGTH_MAX, CLIP_LENGTH_MIN, Failure};
 use crate::{BlobRef, Decider, MediaTime, Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
+pub use report::{Proposal, Rendition};
+
 /// Longest reason for a rejection, in characters.
 pub const REJECTION_CHARACTERS_MAX: usize = 500;
-
-/// What detection says of a clip.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Proposal {
-    /// Of which video.
-    pub video: VideoId,
-    /// The original that it is cut from.
-    pub original: BlobRef,
-    /// How long that is.
-    pub video_duration: MediaTime,
-    /// Its words.
-    pub words: BlobRef,
-    /// What is seen and heard in it.
-    pub analysis: BlobRef,
-    /// Its place among the proposed clips, from 1.
-    pub rank: u32,
-    /// Where it is.
-    pub span: Span,
-    /// 0 to 100 within this video.
-    pub score: f64,
-    /// A short title in the video's own words.
-    pub title: String,
-    /// Most telling first.
-    pub keywords: Vec<String>,
-    /// Every feature with what it added.
-    pub contributions: Vec<Contribution>,
-    /// The strongest in words.
-    pub reasons: Vec<Reason>,
-    /// Which ranker scored it.
-    pub model: String,
-    /// How captions look.
-    pub style: CaptionStyle,
-}
-
-/// One file of a clip, with its companions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendition {
-    /// Aspect ratio.
-    pub ratio: Ratio,
-    /// MP4.
-    pub video: BlobRef,
-    /// JPEG.
-    pub poster: BlobRef,
-    /// SubRip subtitles.
-    pub srt: BlobRef,
-    /// WebVTT subtitles.
-    pub vtt: BlobRef,
-    /// Advanced SubStation Alpha subtitles.
-    pub ass: BlobRef,
-    /// The decision list that reproduces the file.
-    pub decisions: BlobRef,
-    /// How long it plays.
-    pub duration: MediaTime,
-}
 
 /// What somebody wants of a clip.
 #[derive(Clone, Debug, PartialEq)]
