@@ -158,7 +158,6 @@ fn tools(store: &Store, shared: &Shared, work: &Work) -> anyhow::Result<Tools> {
         media: Runner::Child { exe, arguments: vec!["media-child".into()] },
         models: models_folder(shared)?,
         device: work.device.parse().map_err(|error: speech::DeviceError| Problem::new("BAD_DEVICE", error.to_string()))?,
-        encoder: encoder(work),
         fetch: fetch::Limits { reach: reach(work.allow_private_addresses), ..Default::default() },
     })
 }
@@ -169,14 +168,7 @@ fn reach(allow_private_addresses: bool) -> Reach {
 
 /// Returns the encoder settings that were asked for.
 pub(crate) fn encoder(work: &Work) -> EncoderSettings {
-    EncoderSettings {
-        video_encoder: work.encoder.clone(),
-        preset: work.preset.clone(),
-        crf: work.crf,
-        // Two seconds at 30 frames per second: platforms cut and seek at key frames.
-        key_frame_frames: 60,
-        audio_bitrate_bps: 160_000,
-    }
+    EncoderSettings { video_encoder: work.encoder.clone(), preset: work.preset.clone(), crf: work.crf, ..EncoderSettings::default() }
 }
 
 /// Returns where models are kept.

@@ -4,7 +4,7 @@
 
 mod report;
 
-use crate::artefact::{CaptionStyle, Ratio};
+use crate::artefact::{CaptionStyle, EncoderSettings, Ratio, RenderSettings};
 use crate::id::VideoId;
 use crate::video::{CLIP_LENGTH_MAX, CLIP_LENGTH_MIN, Failure};
 use crate::{BlobRef, Decider, MediaTime, Span, Timestamp};
@@ -42,6 +42,8 @@ pub enum Command {
     RequestRender {
         /// Which.
         ratio: Ratio,
+        /// How it is encoded.
+        encoder: EncoderSettings,
     },
     /// Report a rendition.
     RecordRender {
@@ -105,6 +107,8 @@ pub enum Event {
         ratio: Ratio,
         /// How captions look.
         style: CaptionStyle,
+        /// What else its bytes depend on.
+        settings: RenderSettings,
     },
     /// A rendition was made.
     Rendered {
@@ -293,12 +297,12 @@ impl Known {
             }
             (Command::Restyle { style }, _) if style == self.style => Ok(vec![]),
             (Command::Restyle { style }, _) => Ok(vec![Event::Restyled { style }]),
-            (Command::RequestRender { ratio }, _) => Ok(self.request(ratio)),
+            (Command::RequestRender { ratio, encoder }, _) => Ok(self.request(ratio, encoder)),
             (Command::Propose(_) | Command::Delete, _) => Ok(vec![]),
         }
     }
 
-    fn request(&self, ratio: Ratio) -> Vec<Event> {
+    fn request(&self, ratio: Ratio, encoder: EncoderSettings) -> Vec<Event> {
         let is_made = self.renditions.get(&ratio).is_some_and(|(revision, _)| *revision == self.revision);
         if is_made || self.requested.contains(&(self.revision, ratio)) {
             return vec![];
@@ -312,6 +316,7 @@ impl Known {
             span: self.span,
             ratio,
             style: self.style,
+            settings: RenderSettings::full_size(ratio, encoder),
         }]
     }
 

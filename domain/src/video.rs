@@ -3,7 +3,7 @@
 //! Every join is here: the second of transcript and analysis makes it ready to score, the last render completes it.
 //! It is one file although it is long: half of it documents fields, and a rule is best read beside the states it guards.
 
-use crate::artefact::{CaptionStyle, MediaFacts, Ratio};
+use crate::artefact::{CaptionStyle, EncoderSettings, MediaFacts, Ratio};
 use crate::id::{ClipId, TranscriptId};
 use crate::{BlobRef, Decider, MediaTime, Timestamp};
 use std::collections::BTreeSet;
@@ -35,6 +35,8 @@ pub struct Wish {
     pub model: String,
     /// ISO 639-1 code, or `None` to detect it.
     pub language: Option<String>,
+    /// How renditions are encoded, whichever process makes them.
+    pub encoder: EncoderSettings,
 }
 
 impl Default for Wish {
@@ -47,6 +49,7 @@ impl Default for Wish {
             length_max: MediaTime::from_millis(60_000),
             model: "tiny.en".into(),
             language: None,
+            encoder: EncoderSettings::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ use auth::Auth;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get, post};
+use domain::artefact::EncoderSettings;
 use projections::Store;
 use runtime::blobs::Blobs;
 use runtime::clock::Clock;
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub progress: ProgressChannel,
     /// Tells the time.
     pub clock: Clock,
+    /// How renditions that are asked for here are encoded.
+    pub encoder: EncoderSettings,
     /// The one door.
     pub auth: Auth,
     /// Files on their way in.

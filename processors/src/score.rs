@@ -97,7 +97,8 @@ impl Score {
             let proposal = Box::new(proposal(ready, rank, candidate, &detection.model));
             transaction = transaction.then::<Clip>(id.0, clip::Command::Propose(proposal));
             for ratio in &ready.wish.ratios {
-                transaction = transaction.then::<Clip>(id.0, clip::Command::RequestRender { ratio: *ratio });
+                transaction =
+                    transaction.then::<Clip>(id.0, clip::Command::RequestRender { ratio: *ratio, encoder: ready.wish.encoder.clone() });
             }
         }
         self.0.commit(ready.video, transaction).await

@@ -2,7 +2,6 @@
 
 use crate::failure::{self, Fault};
 use anyhow::Context as _;
-use domain::artefact::EncoderSettings;
 use domain::id::VideoId;
 use domain::video::{self, Ingested, Known, Stage, Video};
 use domain::{BlobRef, MediaTime, clip, transcript};
@@ -31,8 +30,6 @@ pub struct Tools {
     pub models: PathBuf,
     /// Where speech is heard.
     pub device: speech::Device,
-    /// How renditions are encoded.
-    pub encoder: EncoderSettings,
     /// What may be fetched from where.
     pub fetch: runtime::fetch::Limits,
 }

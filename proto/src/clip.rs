@@ -1,12 +1,13 @@
 //! Clip events on the wire.
 
 use crate::convert::{
-    Problem, blob, blob_back, failure, failure_back, known, need, parse, ratio, ratio_back, span, span_back, style, style_back,
+    Problem, blob, blob_back, encoder, encoder_back, failure, failure_back, known, need, parse, ratio, ratio_back, span, span_back, style,
+    style_back,
 };
 use crate::v1;
 use crate::wire::{DecodeError, Encoded, Wire, decoded, encoded};
 use domain::MediaTime;
-use domain::artefact::{Contribution, FeatureGroup, Reason};
+use domain::artefact::{Contribution, FeatureGroup, Ratio, Reason, RenderSettings};
 use domain::clip::{Clip, Event, Proposal, Rendition};
 
 impl Wire for Clip {
@@ -19,7 +20,17 @@ impl Wire for Clip {
             Event::Rejected { reason } => encoded("clip.rejected", &v1::ClipRejected { reason: reason.clone() }),
             Event::Retrimmed { from, to } => encoded("clip.retrimmed", &v1::ClipRetrimmed { from: Some(span(*from)), to: Some(span(*to)) }),
             Event::Restyled { style: new } => encoded("clip.restyled", &v1::ClipRestyled { style: style(*new) }),
-            Event::RenderRequested { video, revision, original, words, analysis, span: wanted, ratio: shape, style: look } => encoded(
+            Event::RenderRequested {
+                video,
+                revision,
+                original,
+                words,
+                analysis,
+                span: wanted,
+                ratio: shape,
+                style: look,
+                settings: how,
+            } => encoded(
                 "clip.render_requested",
                 &v1::ClipRenderRequested {
                     video_id: video.to_string(),
@@ -30,6 +41,7 @@ impl Wire for Clip {
                     span: Some(span(*wanted)),
                     ratio: ratio(*shape),
                     style: style(*look),
+                    settings: Some(settings(how)),
                 },
             ),
             Event::Rendered { revision, rendition: made } => {
@@ -166,7 +178,31 @@ fn reason_back(message: v1::Reason) -> Reason {
     Reason { text: message.text, feature: message.feature, at_us: MediaTime(message.at_us) }
 }
 
+fn settings(settings: &RenderSettings) -> v1::RenderSettings {
+    v1::RenderSettings {
+        encoder: Some(encoder(&settings.encoder)),
+        width: settings.width,
+        height: settings.height,
+        target_lufs: settings.target_lufs,
+        captions_version: settings.captions_version,
+    }
+}
+
+/// Events of before settings were recorded get the defaults of then, which must never change here.
+fn settings_back(message: Option<v1::RenderSettings>, ratio: Ratio) -> RenderSettings {
+    let (width, height) = match ratio {
+        Ratio::Portrait => (1080, 1920),
+        Ratio::Tall => (1080, 1350),
+        Ratio::Square => (1080, 1080),
+        Ratio::Landscape => (1920, 1080),
+    };
+    let then = v1::RenderSettings { encoder: None, width, height, target_lufs: -14.0, captions_version: 1 };
+    let v1::RenderSettings { encoder, width, height, target_lufs, captions_version } = message.unwrap_or(then);
+    RenderSettings { encoder: encoder_back(encoder), width, height, target_lufs, captions_version }
+}
+
 fn render_requested(message: v1::ClipRenderRequested) -> Result<Event, Problem> {
+    let ratio = ratio_back(message.ratio)?;
     Ok(Event::RenderRequested {
         video: parse(&message.video_id, "video_id")?,
         revision: message.revision,
@@ -174,8 +210,9 @@ fn render_requested(message: v1::ClipRenderRequested) -> Result<Event, Problem> 
         words: blob_back(message.words, "words")?,
         analysis: blob_back(message.analysis, "analysis")?,
         span: span_back(message.span, "span")?,
-        ratio: ratio_back(message.ratio)?,
+        ratio,
         style: style_back(message.style)?,
+        settings: settings_back(message.settings, ratio),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Shared values, domain ⇄ wire. To the wire is total; from the wire names what is wrong.
 
 use crate::v1;
-use domain::artefact::{CaptionStyle, Ratio};
+use domain::artefact::{CaptionStyle, EncoderSettings, Ratio};
 use domain::video::Failure;
 use domain::{BlobRef, MediaTime, Span};
 use std::fmt::Display;
@@ -54,6 +54,29 @@ pub(crate) fn failure(failure: &Failure) -> v1::Failure {
 pub(crate) fn failure_back(failure: Option<v1::Failure>) -> Result<Failure, Problem> {
     let failure = need(failure, "failure")?;
     Ok(Failure { code: failure.code, reason: failure.reason })
+}
+
+pub(crate) fn encoder(encoder: &EncoderSettings) -> v1::Encoder {
+    v1::Encoder {
+        video_encoder: encoder.video_encoder.clone(),
+        preset: encoder.preset.clone(),
+        crf: encoder.crf,
+        key_frame_frames: encoder.key_frame_frames,
+        audio_bitrate_bps: encoder.audio_bitrate_bps,
+    }
+}
+
+/// Events of before encoders were recorded get the defaults of then, which must never change here.
+pub(crate) fn encoder_back(encoder: Option<v1::Encoder>) -> EncoderSettings {
+    let then = || v1::Encoder {
+        video_encoder: "x264enc".into(),
+        preset: "veryfast".into(),
+        crf: 21,
+        key_frame_frames: 60,
+        audio_bitrate_bps: 160_000,
+    };
+    let v1::Encoder { video_encoder, preset, crf, key_frame_frames, audio_bitrate_bps } = encoder.unwrap_or_else(then);
+    EncoderSettings { video_encoder, preset, crf, key_frame_frames, audio_bitrate_bps }
 }
 
 pub(crate) fn ratio(ratio: Ratio) -> i32 {

@@ -3,7 +3,7 @@
 use crate::cli::{Bench, Shared};
 use crate::engine::models_folder;
 use anyhow::Context as _;
-use domain::artefact::{Analysis, CaptionStyle, EncoderSettings, MediaFacts, Ratio, Word};
+use domain::artefact::{Analysis, CaptionStyle, EncoderSettings, MediaFacts, Ratio, RenderSettings, Word};
 use domain::{BlobRef, MediaTime, Span};
 use media::{encode, listen, look, probe};
 use serde_json::{Value, json};
@@ -86,14 +86,8 @@ fn render(file: &Path) -> anyhow::Result<Value> {
         let blob = BlobRef { sha256: domain::blob::Digest([0; 32]), bytes: 0, media_type: "video/mp4".into() };
         let source =
             edit::Source { blob, facts: &facts, shots: &analysis.shots, faces: &faces, levels: &analysis.prosody, words: &words, loudness };
-        let encoder = EncoderSettings {
-            video_encoder: "x264enc".into(),
-            preset: "veryfast".into(),
-            crf: 21,
-            key_frame_frames: 60,
-            audio_bitrate_bps: 160_000,
-        };
-        edit::plan(&source, &edit::Wish { span, ratio: Ratio::Portrait, style: CaptionStyle::Karaoke, encoder })?
+        let settings = RenderSettings::full_size(Ratio::Portrait, EncoderSettings::default());
+        edit::plan(&source, &edit::Wish { span, ratio: Ratio::Portrait, style: CaptionStyle::Karaoke, settings })?
     };
     let out = folder.path().join("clip.mp4");
     let rendered = encode::render(file, &facts, &list, &out, &mut |_| {}, &AtomicBool::new(false))?;

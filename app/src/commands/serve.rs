@@ -1,7 +1,7 @@
 //! `clipflow serve`: everything in one process.
 
 use crate::cli::{Serve, Shared};
-use crate::engine::{Engine, Store};
+use crate::engine::{Engine, Store, encoder};
 use crate::problem::Problem;
 use anyhow::Context as _;
 use gateway::Gateway;
@@ -31,6 +31,7 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
         blobs: store.blobs.clone(),
         progress: engine.surroundings.progress.clone(),
         clock: Clock::system(),
+        encoder: encoder(&options.work),
         auth,
         uploads: Uploads::open(&store.folder.join("uploads")).context("opening the uploads")?,
         metrics: Box::new(telemetry.metrics_renderer()),

@@ -210,6 +210,37 @@ pub struct AudioChain {
     pub fade_ms: u32,
 }
 
+/// What speech is brought to, in LUFS: what the large networks play at.
+pub const TARGET_LUFS: f64 = -14.0;
+
+/// Version of how captions are drawn. It goes up when the same style and words give another picture.
+pub const CAPTIONS_VERSION: u32 = 1;
+
+/// What the bytes of a rendition depend on beside the edit itself. It is fixed when the rendition is asked for, so that it does not
+/// matter which process makes it, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenderSettings {
+    /// How it is encoded.
+    pub encoder: EncoderSettings,
+    /// Pixels across, even.
+    pub width: u32,
+    /// Pixels down, even.
+    pub height: u32,
+    /// What speech is brought to, in LUFS.
+    pub target_lufs: f64,
+    /// See [`CAPTIONS_VERSION`].
+    pub captions_version: u32,
+}
+
+impl RenderSettings {
+    /// Returns what this version gives to a full-size rendition.
+    #[must_use]
+    pub fn full_size(ratio: Ratio, encoder: EncoderSettings) -> Self {
+        let (width, height) = ratio.pixels();
+        Self { encoder, width, height, target_lufs: TARGET_LUFS, captions_version: CAPTIONS_VERSION }
+    }
+}
+
 /// Encoder settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderSettings {
@@ -223,6 +254,19 @@ pub struct EncoderSettings {
     pub key_frame_frames: u32,
     /// AAC bit rate in bit/s.
     pub audio_bitrate_bps: u32,
+}
+
+impl Default for EncoderSettings {
+    fn default() -> Self {
+        Self {
+            video_encoder: "x264enc".into(),
+            preset: "veryfast".into(),
+            crf: 21,
+            // Two seconds at 30 frames per second: platforms cut and seek at key frames.
+            key_frame_frames: 60,
+            audio_bitrate_bps: 160_000,
+        }
+    }
 }
 
 impl DecisionList {

@@ -12,7 +12,8 @@ mod transcript;
 pub use analysis::{Analysis, Face, KeyFrame, Loudness, Prosody, Rect, Shot};
 pub use candidate::{Candidate, Contribution, Detection, FeatureGroup, Reason, Removal};
 pub use decision::{
-    AudioChain, CameraKey, CaptionStyle, Captions, Cue, CueWord, DecisionList, EncoderSettings, Layout, LayoutSegment, Picture, Ratio,
+    AudioChain, CAPTIONS_VERSION, CameraKey, CaptionStyle, Captions, Cue, CueWord, DecisionList, EncoderSettings, Layout, LayoutSegment,
+    Picture, Ratio, RenderSettings, TARGET_LUFS,
 };
 pub use faces::{FaceSample, TrackedFace};
 pub use facts::{AudioFacts, FrameRate, MediaFacts, VideoFacts};

@@ -48,7 +48,12 @@ fn requested(revision: u32) -> Event {
         span: span(10, 40),
         ratio: Ratio::Portrait,
         style: CaptionStyle::Karaoke,
+        settings: RenderSettings::full_size(Ratio::Portrait, EncoderSettings::default()),
     }
+}
+
+fn request(ratio: Ratio) -> Command {
+    Command::RequestRender { ratio, encoder: EncoderSettings::default() }
 }
 
 fn rendition() -> Rendition {
@@ -94,12 +99,9 @@ fn an_open_clip_can_be_accepted_once() {
 
 #[test]
 fn a_rejected_clip_cannot_be_accepted_edited_or_rendered() {
-    for command in [
-        Command::Accept,
-        Command::Retrim { span: span(12, 40) },
-        Command::Restyle { style: CaptionStyle::Block },
-        Command::RequestRender { ratio: Ratio::Square },
-    ] {
+    for command in
+        [Command::Accept, Command::Retrim { span: span(12, 40) }, Command::Restyle { style: CaptionStyle::Block }, request(Ratio::Square)]
+    {
         given::<Clip>([proposed(), rejected()]).when(command).then_err(Error::Rejected { reason: "too long".into() });
     }
 }
@@ -144,17 +146,26 @@ fn restyling_to_the_same_style_is_nothing() {
 
 #[test]
 fn a_render_is_requested_once_per_revision() {
-    let request = Command::RequestRender { ratio: Ratio::Portrait };
+    let request = request(Ratio::Portrait);
     given::<Clip>([proposed()]).when(request.clone()).then([requested(0)]);
     given::<Clip>([proposed(), requested(0)]).when(request.clone()).then_nothing();
     given::<Clip>([proposed(), requested(0), rendered()]).when(request).then_nothing();
 }
 
 #[test]
+fn a_request_carries_what_the_bytes_depend_on_so_that_another_process_makes_the_same() {
+    let encoder = EncoderSettings { crf: 30, preset: "slow".into(), ..EncoderSettings::default() };
+    let command = Command::RequestRender { ratio: Ratio::Tall, encoder: encoder.clone() };
+    let events = Clip::default().evolve(&proposed()).decide(command, crate::testing::NOW).unwrap();
+    let [Event::RenderRequested { settings, .. }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((&settings.encoder, settings.width, settings.height), (&encoder, 1080, 1350));
+}
+
+#[test]
 fn an_edit_makes_a_new_render_of_the_original_possible() {
     let events = [proposed(), requested(0), rendered(), Event::Restyled { style: CaptionStyle::Block }];
-    let Event::RenderRequested { video, original, words, analysis, span, ratio, .. } = requested(1) else { unreachable!() };
-    given::<Clip>(events).when(Command::RequestRender { ratio: Ratio::Portrait }).then([Event::RenderRequested {
+    let Event::RenderRequested { video, original, words, analysis, span, ratio, settings, .. } = requested(1) else { unreachable!() };
+    given::<Clip>(events).when(request(Ratio::Portrait)).then([Event::RenderRequested {
         video,
         revision: 1,
         original,
@@ -163,6 +174,7 @@ fn an_edit_makes_a_new_render_of_the_original_possible() {
         span,
         ratio,
         style: CaptionStyle::Block,
+        settings,
     }]);
 }
 
@@ -180,7 +192,7 @@ fn a_failed_render_can_be_requested_again() {
     let failed = Event::RenderFailed { revision: 0, ratio: Ratio::Portrait, failure: failure() };
     given::<Clip>([proposed(), requested(0)]).when(fail.clone()).then([failed.clone()]);
     given::<Clip>([proposed(), requested(0), failed.clone()]).when(fail).then_nothing();
-    given::<Clip>([proposed(), requested(0), failed]).when(Command::RequestRender { ratio: Ratio::Portrait }).then([requested(0)]);
+    given::<Clip>([proposed(), requested(0), failed]).when(request(Ratio::Portrait)).then([requested(0)]);
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl ClipMutation {
         ratio: Ratio,
         #[graphql(desc = "The same key for the same request has its effect once.")] idempotency_key: Option<String>,
     ) -> Result<ClipPayload> {
-        change(context, idempotency_key, "renderClip", &id, Command::RequestRender { ratio: ratio.into() }).await
+        let encoder = Caller::of(context)?.gateway.encoder.clone();
+        change(context, idempotency_key, "renderClip", &id, Command::RequestRender { ratio: ratio.into(), encoder }).await
     }
 }
 

@@ -9,6 +9,7 @@ use super::write::Request;
 use crate::upload::{NewUpload, UploadId};
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use domain::artefact::EncoderSettings;
 use domain::id::VideoId;
 use domain::model::is_name;
 use domain::video::{Command, Source, Video, Wish};
@@ -68,7 +69,7 @@ impl ImportMutation {
             None => None,
         };
         let title = title(input.title.as_deref().unwrap_or(&name))?;
-        let wish = wish(input.wish.clone().unwrap_or_default())?;
+        let wish = wish(input.wish.clone().unwrap_or_default(), request.caller.gateway.encoder.clone())?;
         let video = VideoId(request.made("importVideo"));
         let command = Command::Submit { title, source, subtitles, wish };
         let commit = request.commit("importVideo", &command);
@@ -140,7 +141,7 @@ fn title(text: &str) -> Result<String> {
     Ok(text.into())
 }
 
-fn wish(input: WishInput) -> Result<Wish> {
+fn wish(input: WishInput, encoder: EncoderSettings) -> Result<Wish> {
     let default = Wish::default();
     let seconds = |given: Option<f64>, default: MediaTime| given.map_or(default, MediaTime::from_seconds);
     Ok(Wish {
@@ -151,10 +152,15 @@ fn wish(input: WishInput) -> Result<Wish> {
         length_max: seconds(input.length_max_seconds, default.length_max),
         model: name("model", input.model.unwrap_or(default.model))?,
         language: input.language.map(|language| name("language", language)).transpose()?,
+        encoder,
     })
 }
 
 /// A language is looked up in a model by name, so the same rule is good for both.
 fn name(what: &str, text: String) -> Result<String> {
-    if is_name(&text) { Ok(text) } else { Err(refusal("BAD_WISH", format!("the {what} is a short name of letters, digits, dots and dashes"))) }
+    if is_name(&text) {
+        Ok(text)
+    } else {
+        Err(refusal("BAD_WISH", format!("the {what} is a short name of letters, digits, dots and dashes")))
+    }
 }

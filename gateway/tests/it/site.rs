@@ -70,6 +70,7 @@ impl Site {
             blobs: Blobs::open(&folder.path().join("blobs")).unwrap(),
             progress: ProgressChannel::default(),
             clock,
+            encoder: Default::default(),
             auth,
             uploads: Uploads::open(&folder.path().join("uploads")).unwrap(),
             metrics: Box::new(|| "clipflow_up 1\n".into()),

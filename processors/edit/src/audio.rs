@@ -3,8 +3,6 @@
 use domain::MediaTime;
 use domain::artefact::{AudioChain, Loudness};
 
-/// What the large networks play at, in LUFS.
-pub const TARGET_LUFS: f64 = -14.0;
 /// Room that lossy codecs need above the highest peak, in dBTP.
 pub const CEILING_DBTP: f64 = -1.5;
 /// Long enough that no cut clicks, too short to be heard as a fade.
@@ -22,12 +20,12 @@ const LIMITED_MAX_DB: f64 = 14.0;
 
 /// Returns the audio chain for a span of this loudness: silence and unmeasured sound keep their level.
 #[must_use]
-pub fn chain(loudness: Option<Loudness>, duration: MediaTime) -> AudioChain {
+pub fn chain(loudness: Option<Loudness>, duration: MediaTime, target_lufs: f64) -> AudioChain {
     let audible = loudness.filter(|measured| measured.integrated_lufs.is_finite() && measured.integrated_lufs > SILENCE_LUFS);
     let gain_db = match audible {
         None => 0.0,
         Some(measured) => {
-            let wanted = (TARGET_LUFS - measured.integrated_lufs).min(GAIN_MAX_DB);
+            let wanted = (target_lufs - measured.integrated_lufs).min(GAIN_MAX_DB);
             let bearable = if measured.true_peak_dbtp.is_finite() {
                 (CEILING_DBTP + LIMITED_MAX_DB - measured.true_peak_dbtp).max(0.0)
             } else {
@@ -38,16 +36,17 @@ pub fn chain(loudness: Option<Loudness>, duration: MediaTime) -> AudioChain {
         }
     };
     // Hundredths are far below what is heard, and keep the decision list readable.
-    AudioChain { gain_db: (gain_db * 100.0).round() / 100.0, ceiling_dbtp: CEILING_DBTP, target_lufs: TARGET_LUFS, fade_ms: FADE_MS }
+    AudioChain { gain_db: (gain_db * 100.0).round() / 100.0, ceiling_dbtp: CEILING_DBTP, target_lufs, fade_ms: FADE_MS }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::artefact::TARGET_LUFS;
 
     fn check(integrated_lufs: f64, true_peak_dbtp: f64, seconds: f64, expected_gain_db: f64) {
         let loudness = Loudness { integrated_lufs, range_lu: 5.0, true_peak_dbtp };
-        let chain = chain(Some(loudness), MediaTime::from_seconds(seconds));
+        let chain = chain(Some(loudness), MediaTime::from_seconds(seconds), TARGET_LUFS);
         assert!((chain.gain_db - expected_gain_db).abs() < 1e-9, "{chain:?}");
     }
 
@@ -61,7 +60,7 @@ mod tests {
     fn silence_and_unmeasured_sound_keep_their_level() {
         check(-70.0, -60.0, 30.0, 0.0);
         check(f64::NEG_INFINITY, f64::NEG_INFINITY, 30.0, 0.0);
-        assert_eq!(chain(None, MediaTime::from_seconds(30.0)).gain_db, 0.0);
+        assert_eq!(chain(None, MediaTime::from_seconds(30.0), TARGET_LUFS).gain_db, 0.0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{Timeline, audio, cues, poster, reframe};
 use domain::artefact::{
-    CaptionStyle, Captions, DecisionList, EncoderSettings, FaceSample, Loudness, MediaFacts, Picture, Prosody, Ratio, Shot, Word,
+    CaptionStyle, Captions, DecisionList, FaceSample, Loudness, MediaFacts, Picture, Prosody, Ratio, RenderSettings, Shot, Word,
 };
 use domain::{BlobRef, MediaTime, Span};
 use thiserror::Error;
@@ -38,8 +38,8 @@ pub struct Wish {
     pub ratio: Ratio,
     /// How captions look.
     pub style: CaptionStyle,
-    /// How it is encoded.
-    pub encoder: EncoderSettings,
+    /// What else its bytes depend on.
+    pub settings: RenderSettings,
 }
 
 /// Why there can be no rendition.
@@ -65,7 +65,7 @@ pub enum Refusal {
 pub fn plan(source: &Source<'_>, wish: &Wish) -> Result<DecisionList, Refusal> {
     let video = source.facts.video.as_ref().ok_or(Refusal::NoPicture)?;
     let timeline = Timeline::of(source.facts, video, wish.span)?;
-    let (width, height) = wish.ratio.pixels();
+    let RenderSettings { width, height, target_lufs, .. } = wish.settings;
     let picture = Picture { ratio: wish.ratio, width, height, frame_rate: timeline.rate, frames: timeline.frames };
     let crop = reframe::Crop::of(video, wish.ratio);
     let scene = reframe::Scene { timeline: &timeline, crop, shots: source.shots, faces: source.faces, levels: source.levels };
@@ -73,7 +73,7 @@ pub fn plan(source: &Source<'_>, wish: &Wish) -> Result<DecisionList, Refusal> {
     let poster_frame = poster::frame(&timeline, source.shots, source.faces, &layout, crop);
     let captions = cues::Rules::burnt(wish.style, wish.ratio)
         .map(|rules| Captions { style: wish.style, cues: cues::arrange(source.words, &timeline, &rules) });
-    let audio = source.facts.audio.as_ref().map(|_| audio::chain(source.loudness, timeline.range.duration()));
+    let audio = source.facts.audio.as_ref().map(|_| audio::chain(source.loudness, timeline.range.duration(), target_lufs));
     Ok(DecisionList {
         version: VERSION,
         source: source.blob.clone(),
@@ -82,7 +82,7 @@ pub fn plan(source: &Source<'_>, wish: &Wish) -> Result<DecisionList, Refusal> {
         layout,
         captions,
         audio,
-        encoder: wish.encoder.clone(),
+        encoder: wish.settings.encoder.clone(),
         poster_frame,
     })
 }

@@ -4,7 +4,9 @@ use crate::Tools;
 use crate::failure::{self, Fault};
 use crate::tools::teller;
 use domain::BlobRef;
-use domain::artefact::{Analysis, CaptionStyle, Captions, DecisionList, FaceSample, Loudness, MediaFacts, Transcript, Word};
+use domain::artefact::{
+    Analysis, CAPTIONS_VERSION, CaptionStyle, Captions, DecisionList, FaceSample, Loudness, MediaFacts, RenderSettings, Transcript, Word,
+};
 use domain::clip::{self, Clip, Event, Rendition};
 use domain::id::{ClipId, VideoId};
 use domain::video::{self, Failure, RenderOutcome, Video};
@@ -39,8 +41,8 @@ impl Processor for Render {
 
     fn job(&self, event: &Recorded) -> Option<Job> {
         match Clip::recorded(event).ok()?? {
-            Event::RenderRequested { video, revision, original, words, analysis, span, ratio, style } => {
-                let wish = edit::Wish { span, ratio, style, encoder: self.0.encoder.clone() };
+            Event::RenderRequested { video, revision, original, words, analysis, span, ratio, style, settings } => {
+                let wish = edit::Wish { span, ratio, style, settings };
                 Some(Job { clip: ClipId(event.stream.id()), video, revision, original, words, analysis, wish })
             }
             _ => None,
@@ -59,6 +61,17 @@ impl Processor for Render {
         let Some(job) = self.job(&context.cause) else { return Ok(()) };
         self.settle(context, GIVE_UP, &job, Err(failure::gave_up(failure))).await
     }
+}
+
+/// Refuses what would look otherwise than it was asked for.
+fn check(settings: &RenderSettings) -> Result<(), Fault> {
+    if settings.captions_version == CAPTIONS_VERSION {
+        return Ok(());
+    }
+    let asked = settings.captions_version;
+    let reason =
+        format!("it was asked for with captions of version {asked}, this ClipFlow draws version {CAPTIONS_VERSION}: ask for it again");
+    Err(Fault::permanent("OTHER_CAPTIONS", reason))
 }
 
 impl Render {
@@ -81,6 +94,7 @@ impl Render {
     }
 
     async fn render<L: Log>(&self, job: &Job, context: &JobContext<L>) -> Result<Rendition, Fault> {
+        check(&job.wish.settings)?;
         let tools = &self.0;
         let path = tools.blobs.local_path(&job.original)?;
         let ingested = tools.ingested(context, job.video).await?;

@@ -160,7 +160,7 @@ impl<L: Log> Histories<L> {
             2 => ClipCommand::Reject { reason: "too long".into() },
             3 | 4 => ClipCommand::Retrim { span: span(start, start + 10_000) },
             5 => ClipCommand::Restyle { style: CaptionStyle::Block },
-            6..=8 => ClipCommand::RequestRender { ratio },
+            6..=8 => ClipCommand::RequestRender { ratio, encoder: Default::default() },
             9..=11 => ClipCommand::RecordRender { revision, rendition: Box::new(self.rendition(ratio)) },
             12 => ClipCommand::FailRender { revision, ratio, failure: failure() },
             _ => ClipCommand::Delete,

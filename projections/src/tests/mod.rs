@@ -241,7 +241,7 @@ async fn a_clip_shows_its_reasons_its_verdict_and_its_files() {
     let mut world = World::new();
     proposed(&mut world).await;
     let mut made = Histories::new(world.log.clone(), 2, &[HOME]);
-    world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait }).await;
+    world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait, encoder: Default::default() }).await;
     world.clip(ClipCommand::RecordRender { revision: 0, rendition: Box::new(made.rendition(Ratio::Portrait)) }).await;
     let find = async |world: &World| clips::by_id(&world.store, HOME, CLIP).await.unwrap().unwrap();
     let clip = find(&world).await;
@@ -258,7 +258,7 @@ async fn a_clip_shows_its_reasons_its_verdict_and_its_files() {
     assert_eq!((clip.judged_by.as_deref(), clip.proposed_span == clip.span), (Some("owner"), false));
     assert!(!clips::renditions(&world.store, HOME, CLIP).await.unwrap()[0].is_current(&clip), "it shows the clip before the edits");
 
-    world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait }).await;
+    world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait, encoder: Default::default() }).await;
     world.clip(ClipCommand::FailRender { revision: 2, ratio: Ratio::Portrait, failure: failure() }).await;
     let rendition = clips::renditions(&world.store, HOME, CLIP).await.unwrap().remove(0);
     assert_eq!((rendition.state, rendition.revision), (clips::RenditionState::Failed, Some(0)));

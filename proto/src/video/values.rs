@@ -1,6 +1,6 @@
 //! The values inside video events, domain ⇄ wire.
 
-use crate::convert::{Problem, blob, blob_back, need, ratio, ratio_back, style, style_back};
+use crate::convert::{Problem, blob, blob_back, encoder, encoder_back, need, ratio, ratio_back, style, style_back};
 use crate::v1;
 use domain::MediaTime;
 use domain::artefact::{AudioFacts, FrameRate, MediaFacts, VideoFacts};
@@ -30,6 +30,7 @@ pub(super) fn wish(wish: &Wish) -> v1::Wish {
         length_max_us: wish.length_max.0,
         model: wish.model.clone(),
         language: wish.language.clone(),
+        encoder: Some(encoder(&wish.encoder)),
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) fn wish_back(message: Option<v1::Wish>) -> Result<Wish, Problem> {
         length_max: MediaTime(message.length_max_us),
         model: message.model,
         language: message.language,
+        encoder: encoder_back(message.encoder),
     })
 }
 

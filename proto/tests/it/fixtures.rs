@@ -1,6 +1,8 @@
 //! One event of every type, with every field set.
 
-use domain::artefact::{AudioFacts, CaptionStyle, Contribution, FeatureGroup, FrameRate, MediaFacts, Ratio, Reason, VideoFacts};
+use domain::artefact::{
+    AudioFacts, CaptionStyle, Contribution, EncoderSettings, FeatureGroup, FrameRate, MediaFacts, Ratio, Reason, RenderSettings, VideoFacts,
+};
 use domain::blob::Digest;
 use domain::clip::{self, Proposal, Rendition};
 use domain::id::{ClipId, TranscriptId, VideoId};
@@ -30,6 +32,10 @@ fn failure() -> Failure {
     Failure { code: "NOT_A_VIDEO".into(), reason: "the file is a text file".into() }
 }
 
+fn encoder() -> EncoderSettings {
+    EncoderSettings { video_encoder: "nvh264enc".into(), preset: "slow".into(), crf: 23, key_frame_frames: 48, audio_bitrate_bps: 192_000 }
+}
+
 fn wish() -> Wish {
     Wish {
         count: Some(6),
@@ -39,6 +45,7 @@ fn wish() -> Wish {
         length_max: MediaTime(60_000_000),
         model: "tiny.en".into(),
         language: Some("en".into()),
+        encoder: encoder(),
     }
 }
 
@@ -148,6 +155,7 @@ fn clips() -> Vec<Event> {
         span: span(10_000_000, 40_000_000),
         ratio: Ratio::Landscape,
         style: CaptionStyle::Clean,
+        settings: RenderSettings { encoder: encoder(), width: 1280, height: 720, target_lufs: -16.0, captions_version: 2 },
     };
     let rendition = Rendition {
         ratio: Ratio::Square,

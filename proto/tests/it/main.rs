@@ -3,8 +3,11 @@
 
 mod fixtures;
 
+use domain::artefact::{EncoderSettings, RenderSettings};
+use domain::clip::{self, Clip};
 use domain::id::{EventId, WorkspaceId};
-use domain::{Timestamp, clip::Clip, model::Model, publication::Publication, transcript::Transcript, video::Video, workspace::Workspace};
+use domain::video::{self, Video};
+use domain::{Timestamp, model::Model, publication::Publication, transcript::Transcript, workspace::Workspace};
 use fixtures::every_event;
 use proto::{Encoded, Event, Metadata, Recorded, StreamName, Wire, cloudevents, schema};
 use std::path::{Path, PathBuf};
@@ -84,6 +87,34 @@ fn the_bytes_of_every_event_are_the_committed_ones() {
         })
         .collect();
     check_golden(&root().join("proto/tests/golden/events.txt"), &lines);
+}
+
+#[test]
+fn events_of_before_render_settings_were_recorded_get_the_defaults_of_then() {
+    let then = EncoderSettings {
+        video_encoder: "x264enc".into(),
+        preset: "veryfast".into(),
+        crf: 21,
+        key_frame_frames: 60,
+        audio_bitrate_bps: 160_000,
+    };
+    for line in include_str!("../golden/events-before-settings.txt").lines() {
+        let [event_type, _, hex] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let payload: Vec<u8> = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
+        if event_type == "clip.render_requested" {
+            let event = Clip::decode(event_type, 1, &payload).unwrap().unwrap();
+            let clip::Event::RenderRequested { settings, .. } = event else { panic!("{event:?}") };
+            let (width, height) = (1920, 1080);
+            assert_eq!(settings, RenderSettings { encoder: then.clone(), width, height, target_lufs: -14.0, captions_version: 1 });
+            continue;
+        }
+        match Video::decode(event_type, 1, &payload).unwrap().unwrap() {
+            video::Event::Submitted { wish, .. } | video::Event::Ingested { wish, .. } | video::Event::ReadyToScore { wish, .. } => {
+                assert_eq!(wish.encoder, then, "{event_type}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

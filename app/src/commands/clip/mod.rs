@@ -43,7 +43,7 @@ pub(crate) async fn run(shared: &Shared, options: cli::Clip) -> anyhow::Result<(
         Some(path) => Some(subtitles(&store, path).await?),
         None => None,
     };
-    let first = video_id(&store, &source, subtitles.as_ref(), &wish, &options.work);
+    let first = video_id(&store, &source, subtitles.as_ref(), &wish);
     let video = not_over(&store, first).await?;
     let is_known = is_complete(&store, video).await?;
     if is_known {
@@ -110,6 +110,7 @@ fn wish(options: &cli::Clip) -> Wish {
         length_max: MediaTime::from_seconds(options.lengths.1),
         model: options.model.clone(),
         language: options.language.clone(),
+        encoder: encoder(&options.work),
     }
 }
 
@@ -148,14 +149,13 @@ fn stored(error: runtime::blobs::BlobError) -> anyhow::Error {
 }
 
 /// Returns the id of a submission: the same file with the same settings is the same video.
-fn video_id(store: &Store, source: &Source, subtitles: Option<&BlobRef>, wish: &Wish, work: &Work) -> VideoId {
+fn video_id(store: &Store, source: &Source, subtitles: Option<&BlobRef>, wish: &Wish) -> VideoId {
     let source = match source {
         Source::Upload { blob } => blob.sha256.to_string(),
         Source::Url { url } => url.clone(),
     };
     let subtitles = subtitles.map(|blob| blob.sha256);
-    let encoder = encoder(work);
-    VideoId(Uuid::new_v5(&store.workspace.0, format!("{source} {subtitles:?} {wish:?} {encoder:?}").as_bytes()))
+    VideoId(Uuid::new_v5(&store.workspace.0, format!("{source} {subtitles:?} {wish:?}").as_bytes()))
 }
 
 /// Returns the first of a submission's ids that was neither refused nor deleted: whoever submits again wants it tried again,
@@ -189,7 +189,8 @@ async fn submit(store: &Store, submission: Submission<'_>) -> anyhow::Result<()>
     }
     for (clip, ratio) in known.failed {
         let context = Context::request(ids::fresh_commit(), store.workspace, "owner", Clock::system().now());
-        match execute::<Clip>(&store.log, context, clip.0, clip::Command::RequestRender { ratio }).await {
+        let request = clip::Command::RequestRender { ratio, encoder: known.wish.encoder.clone() };
+        match execute::<Clip>(&store.log, context, clip.0, request).await {
             // An editor may have rejected or deleted it meanwhile.
             Ok(_) | Err(ExecuteError::Refused(_)) => {}
             Err(error) => return Err(anyhow::Error::from(error).context(format!("rendering {clip} again"))),

@@ -1,8 +1,8 @@
 //! Made-up films: faces on known paths, sampled with the errors of a detector.
 
 use domain::artefact::{
-    AudioFacts, CaptionStyle, DecisionList, EncoderSettings, FaceSample, FrameRate, MediaFacts, Prosody, Ratio, Rect, Shot, TrackedFace,
-    VideoFacts, Word,
+    AudioFacts, CaptionStyle, DecisionList, EncoderSettings, FaceSample, FrameRate, MediaFacts, Prosody, Ratio, Rect, RenderSettings, Shot,
+    TrackedFace, VideoFacts, Word,
 };
 use domain::{BlobRef, MediaTime, Span};
 use edit::reframe::{Crop, stretches};
@@ -125,14 +125,8 @@ impl Film {
     }
 
     pub(crate) fn wish(&self, ratio: Ratio, style: CaptionStyle) -> Wish {
-        let encoder = EncoderSettings {
-            video_encoder: "x264enc".into(),
-            preset: "veryfast".into(),
-            crf: 21,
-            key_frame_frames: 60,
-            audio_bitrate_bps: 160_000,
-        };
-        Wish { span: self.span, ratio, style, encoder }
+        let settings = RenderSettings::full_size(ratio, EncoderSettings::default());
+        Wish { span: self.span, ratio, style, settings }
     }
 
     pub(crate) fn timeline(&self) -> Timeline {
