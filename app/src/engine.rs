@@ -108,6 +108,7 @@ impl Engine {
             positions: Positions::default(),
             progress: ProgressChannel::default(),
             clock: Clock::system(),
+            disk_full: Default::default(),
             shutdown,
         };
         for processor in [Ingest::NAME, Transcribe::NAME, Analyze::NAME, Score::NAME, Render::NAME] {

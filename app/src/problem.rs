@@ -1,8 +1,7 @@
 //! What a person sees when something does not work: what happened, and what to do, with a stable code; never a stack trace.
 
 use domain::video::Failure;
-use runtime::blobs::BlobError;
-use std::io;
+use runtime::disk;
 use std::process::ExitCode;
 use thiserror::Error;
 
@@ -32,35 +31,10 @@ impl From<Failure> for Problem {
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<Problem>() {
         Some(problem) => eprintln!("error[{}]: {}", problem.code, problem.reason),
-        None if is_disk_full(error) => {
+        None if disk::is_full(error) => {
             eprintln!("error[DISK_FULL]: the disk is full: free some space, then run the same command again to go on ({error:#})");
         }
         None => eprintln!("error[INTERNAL]: {error:#}"),
     }
     ExitCode::FAILURE
-}
-
-/// Tells whether a full disk is behind an error, whichever part met it.
-fn is_disk_full(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-            || matches!(cause.downcast_ref(), Some(BlobError::Full))
-            // SQLite has no error type of ours: this is its own text for a full disk.
-            || cause.to_string() == "database or disk is full"
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_told_from_other_errors_below_any_context() {
-        let full = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull)).context("writing a clip");
-        assert!(is_disk_full(&full));
-        assert!(is_disk_full(&anyhow::Error::from(BlobError::Full).context("keeping a blob")));
-        assert!(is_disk_full(&anyhow::anyhow!("database or disk is full").context("opening the log")));
-        assert!(!is_disk_full(&anyhow::Error::from(io::Error::from(io::ErrorKind::NotFound))));
-    }
 }

@@ -13,7 +13,9 @@ use anyhow::Context as _;
 use futures::{FutureExt as _, StreamExt as _};
 use proto::Recorded;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Most events in one batch: a sink commits a batch at once, and readers of a read model wait for the commit.
@@ -52,6 +54,8 @@ pub struct Surroundings {
     pub progress: ProgressChannel,
     /// Tells when something was parked.
     pub clock: Clock,
+    /// Told when a job met a full disk that kept it from saying so: who waits for the job need not wait for its last try.
+    pub disk_full: Arc<Notify>,
     /// Ends the loop after the batch at hand.
     pub shutdown: CancellationToken,
 }

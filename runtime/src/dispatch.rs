@@ -6,6 +6,7 @@
 
 use crate::clock::Clock;
 use crate::consume::{Surroundings, event_at};
+use crate::disk;
 use crate::execute::{Context, ExecuteError, Receipt, Transaction, execute};
 use crate::ids;
 use crate::log::{Filter, Item, Log, Partition};
@@ -336,6 +337,9 @@ impl<L: Log, P: Processor> Pool<L, P> {
                 Err(Failure::Error(error)) if attempt < P::RETRY.attempts => error,
                 Err(failure) => return self.give_up(&event, attempt, failure).await,
             };
+            if disk::is_full(&error) {
+                self.surroundings.disk_full.notify_one();
+            }
             let wait = P::RETRY.backoff.after(attempt);
             tracing::warn!(processor = P::NAME, event.id = %event.id, attempt, wait_ms = wait.as_millis(), error = ?error, "a job failed, trying again");
             tokio::select! {

@@ -3,7 +3,7 @@
 //! A [`Context`] is for one request: its commit id is accepted once, so that a repeat, by a client or by redelivery, appends nothing.
 
 use crate::ids;
-use crate::log::{AppendError, Appended, Commit, Conflict, Expected, Invalid, Log, StreamAppend, Verdict};
+use crate::log::{AppendError, Appended, Commit, Conflict, Expected, Invalid, Log, LogFull, StreamAppend, Verdict};
 use crate::retry::Backoff;
 use crate::token::Token;
 use anyhow::Context as _;
@@ -82,8 +82,8 @@ pub enum ExecuteError<E: StdError + 'static> {
     #[error("gave up after {CONFLICTS_MAX} conflicts with other writers")]
     Conflict(#[source] Conflict),
     /// The disk is full; nothing was written.
-    #[error("the disk that holds the log is full: free some space, nothing was lost")]
-    Full,
+    #[error("nothing was written: free some space")]
+    Full(#[source] LogFull),
     /// The log failed.
     #[error("the log failed")]
     Log(#[source] anyhow::Error),
@@ -102,8 +102,8 @@ pub enum TransactError {
     #[error("gave up after {CONFLICTS_MAX} conflicts with other writers")]
     Conflict(#[source] Conflict),
     /// The disk is full; nothing was written.
-    #[error("the disk that holds the log is full: free some space, nothing was lost")]
-    Full,
+    #[error("nothing was written: free some space")]
+    Full(#[source] LogFull),
     /// The log failed.
     #[error("the log failed")]
     Log(#[source] anyhow::Error),
@@ -125,7 +125,7 @@ where
             Err(ExecuteError::Refused(*refusal.downcast::<D::Error>().expect("the only command is D's")))
         }
         Err(TransactError::Conflict(conflict)) => Err(ExecuteError::Conflict(conflict)),
-        Err(TransactError::Full) => Err(ExecuteError::Full),
+        Err(TransactError::Full(full)) => Err(ExecuteError::Full(full)),
         Err(TransactError::Log(error)) => Err(ExecuteError::Log(error)),
     }
 }
@@ -256,7 +256,7 @@ async fn send(log: &impl Log, commit: Commit) -> Result<Appended, TransactError>
         match log.append(commit.clone()).await {
             Ok(appended) => return Ok(appended),
             Err(AppendError::Conflict(conflict)) => return Err(TransactError::Conflict(conflict)),
-            Err(AppendError::Full) => return Err(TransactError::Full),
+            Err(AppendError::Full(full)) => return Err(TransactError::Full(full)),
             Err(AppendError::Invalid(invalid)) => return Err(TransactError::Log(Invalid::into(invalid))),
             Err(AppendError::Unknown(error)) if sends == SENDS_MAX => return Err(TransactError::Log(error)),
             Err(AppendError::Unknown(error)) => tracing::warn!(error = ?error, commit.id = %commit.id, "appending again"),

@@ -6,6 +6,7 @@ pub mod blobs;
 pub mod clock;
 pub mod consume;
 pub mod consumers;
+pub mod disk;
 pub mod dispatch;
 pub mod execute;
 pub mod fetch;

@@ -32,7 +32,7 @@ pub(crate) fn not_executed(error: TransactError) -> Error {
             (None, None) => refusal("REFUSED", rule),
         },
         TransactError::Conflict(_) => refusal("CONFLICT", "others changed the same thing again and again; try again"),
-        TransactError::Full => refusal("DISK_FULL", error),
+        TransactError::Full(_) => refusal("DISK_FULL", "the disk that holds the log is full: free some space, nothing was lost"),
         TransactError::Log(error) => internal(error),
     }
 }

@@ -59,6 +59,7 @@ impl Site {
             positions: positions.clone(),
             clock: clock.clone(),
             progress: ProgressChannel::default(),
+            disk_full: Default::default(),
             shutdown: projecting.clone(),
         };
         tokio::spawn(projections::run::run(log.clone(), store.clone(), around));

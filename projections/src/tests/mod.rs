@@ -96,6 +96,7 @@ fn surroundings() -> Surroundings {
         positions: Positions::default(),
         clock: Clock::from_fn(|| NOW),
         progress: ProgressChannel::default(),
+        disk_full: Default::default(),
         shutdown: CancellationToken::new(),
     }
 }

@@ -179,6 +179,11 @@ pub struct Conflict {
     pub actual: Option<u64>,
 }
 
+/// The source of every error that says that the log cannot grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the disk that holds the log is full")]
+pub struct LogFull;
+
 /// Why a commit was not appended, or is not known to be.
 #[derive(Debug, Error)]
 pub enum AppendError {
@@ -189,8 +194,8 @@ pub enum AppendError {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The disk is full. Nothing was appended.
-    #[error("the disk that holds the log is full: free some space, nothing was lost")]
-    Full,
+    #[error("nothing was appended: free some space")]
+    Full(#[from] LogFull),
     /// It may or may not have been appended: send the same commit again, or ask [`Log::verdict`].
     #[error("the outcome of the append is not known")]
     Unknown(#[source] anyhow::Error),

@@ -94,6 +94,7 @@ pub fn surroundings_with(consumers: Consumers) -> Surroundings {
         positions: Default::default(),
         progress: Default::default(),
         clock: Clock::from_fn(|| Timestamp(7)),
+        disk_full: Default::default(),
         shutdown: CancellationToken::new(),
     }
 }

@@ -254,6 +254,31 @@ async fn what_is_parked_can_be_asked_for_again_all_at_once_and_is_told_to_those_
 }
 
 #[tokio::test]
+async fn a_log_that_is_full_is_told_at_the_first_try_and_the_job_is_done_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.sqlite");
+    let log = SqliteLog::open_with_pages_max(&path, 40).unwrap();
+    let mut commits = 0;
+    while execute::<Counter>(&log, request(commits + 1), id(commits % 7), Command::Add(1)).await.is_ok() {
+        commits += 1;
+    }
+    let (mirror, first) = (Mirror::new(10_000), surroundings());
+    let running = start(&log, &mirror, &first);
+    tokio::time::timeout(Duration::from_secs(10), first.disk_full.notified()).await.expect("it is told");
+    first.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    drop(log);
+
+    let log = SqliteLog::open(&path).unwrap();
+    let second = surroundings_with(first.consumers.clone());
+    second.consumers.replay_all(Mirror::NAME).await.unwrap();
+    let running = start(&log, &mirror, &second);
+    until("every job to be done", async || u128::from(mirrored(&log).await) == commits).await;
+    second.shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_shutdown_interrupts_jobs_and_the_next_start_does_them_again() {
     let (log, mirror, first) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(0), surroundings());
     add(&log, 0..3).await;

@@ -78,7 +78,7 @@ async fn a_full_disk_is_told_and_leaves_the_log_usable() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, AppendError::Full), "{error:?}");
+    assert!(matches!(error, AppendError::Full(_)), "{error:?}");
     assert!(accepted > 0);
     assert_eq!(log.head(Partition::EMBEDDED).await.unwrap(), accepted);
     drop(log);

@@ -31,6 +31,9 @@ const SUBMISSIONS_MAX: u32 = 1_000;
 /// What to do about a video without clips; why there are none is said before it.
 const NO_CLIPS_ADVICE: &str = "Try other --lengths, or bring the words with --transcript.";
 
+/// What is said when not even a failure can be recorded.
+const DISK_FULL: &str = "the disk is full: free some space, then run the same command again to go on; nothing that was done is lost";
+
 /// What to do about a stage that gave up; why it did is said before it.
 const AGAIN_ADVICE: &str = "the same `clipflow clip` command tries it again and keeps what is done.";
 
@@ -76,6 +79,7 @@ async fn work(store: &Store, shared: &Shared, work: &Work, submission: Submissio
     let stop = shutdown::on_signal()?;
     let mut engine = Engine::start(store, shared, work, stop.child_token()).await?;
     let around = engine.surroundings.clone();
+    let full = around.clone();
     let video = submission.video;
     let watched = async {
         submit(store, submission).await?;
@@ -84,6 +88,7 @@ async fn work(store: &Store, shared: &Shared, work: &Work, submission: Submissio
     let ending = tokio::select! {
         ending = watched => ending,
         error = engine.failure() => Err(error),
+        () = full.disk_full.notified() => Err(Problem::new("DISK_FULL", DISK_FULL).into()),
         () = stop.cancelled() => Err(Problem::new("STOPPED", "stopped; run the same command again to go on where it stopped").into()),
     };
     engine.stop().await?;
@@ -205,7 +210,6 @@ async fn command(store: &Store, video: VideoId, command: Command) -> anyhow::Res
         Ok(_receipt) => Ok(()),
         Err(ExecuteError::Refused(domain::video::Error::Refused { reason })) => Err(Problem::new("REFUSED", reason).into()),
         Err(ExecuteError::Refused(refusal)) => Err(Problem::new("NOT_POSSIBLE", refusal.to_string()).into()),
-        Err(error @ ExecuteError::Full) => Err(Problem::new("DISK_FULL", error.to_string()).into()),
         Err(error) => Err(error.into()),
     }
 }

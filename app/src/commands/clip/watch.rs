@@ -297,6 +297,7 @@ mod tests {
             positions: Default::default(),
             progress: Default::default(),
             clock: Clock::from_fn(|| Timestamp(7)),
+            disk_full: Default::default(),
             shutdown: CancellationToken::new(),
         };
         let (video, event) = submitted(&store, 1).await;

@@ -1,7 +1,7 @@
 //! The one writer: takes what waits, writes it in one transaction, answers after the sync.
 
 use super::{Request, expected_to_sql, head, signed, unsigned, verdict};
-use crate::log::{AppendError, Appended, Commit, Conflict, StreamAppend, Verdict};
+use crate::log::{AppendError, Appended, Commit, Conflict, LogFull, StreamAppend, Verdict};
 use anyhow::Context as _;
 use domain::id::{CommitId, WorkspaceId};
 use proto::{Metadata, NewEvent, StreamName};
@@ -92,7 +92,7 @@ impl Writer {
         self.state.data_version = UNKNOWN;
         let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         let answer = || {
-            if is_full { AppendError::Full } else { AppendError::Unknown(anyhow::anyhow!("SQLite: {error}")) }
+            if is_full { AppendError::Full(LogFull) } else { AppendError::Unknown(anyhow::anyhow!("SQLite: {error}")) }
         };
         (0..waiting).map(|_| Err(answer())).collect()
     }
