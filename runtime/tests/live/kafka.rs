@@ -62,7 +62,7 @@ async fn kafka_is_a_log() {
         std::fs::create_dir(&own).unwrap();
         let made = &made;
         async move {
-            init(&settings, LAYOUT, Uuid::new_v4()).await.unwrap();
+            init(&settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
             made.borrow_mut().push((settings.clone(), Running::start(&settings, &own)));
             KafkaLog::open(settings, &own).await.unwrap()
         }
@@ -82,8 +82,8 @@ async fn a_log_is_made_once_and_known_by_its_generation() {
     let settings = fresh("generation");
     let absent = KafkaLog::open(settings.clone(), folder.path()).await.err().unwrap();
     assert!(matches!(absent.downcast_ref(), Some(LogProblem::Absent { .. })), "{absent:#}");
-    let first = init(&settings, LAYOUT, Uuid::new_v4()).await.unwrap();
-    assert!(init(&settings, LAYOUT, Uuid::new_v4()).await.is_err(), "a log is never made over another");
+    let first = init(&settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
+    assert!(init(&settings, LAYOUT, &[], Uuid::new_v4()).await.is_err(), "a log is never made over another");
     assert_eq!(KafkaLog::open(settings.clone(), folder.path()).await.unwrap().generation(), &first);
 
     // The copy must have followed something to belong to a log.
@@ -94,7 +94,7 @@ async fn a_log_is_made_once_and_known_by_its_generation() {
     drop(log);
     remove(&settings).await;
     let other = Settings { prefix: format!("{}.other", settings.prefix), ..settings };
-    init(&other, LAYOUT, Uuid::new_v4()).await.unwrap();
+    init(&other, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
     let refused = KafkaLog::open(other.clone(), folder.path()).await.err().unwrap();
     assert!(matches!(refused.downcast_ref(), Some(LogProblem::OtherGeneration { .. })), "{refused:#}");
     remove(&other).await;

@@ -144,7 +144,7 @@ pub(super) fn follow(settings: &Settings, mut copies: Vec<Copy>, waiting: &Waiti
 }
 
 /// Tells whether librdkafka goes on by itself after an error.
-pub(super) fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
+pub(crate) fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),

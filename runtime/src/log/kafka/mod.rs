@@ -13,9 +13,11 @@ mod wire;
 
 pub use check::{Report, check};
 pub use sequence::sequence;
+pub(crate) use follow::is_passing;
 pub use settings::{Settings, partition_of};
 pub use topics::{Generation, Layout, LogProblem, PARTITIONS_MAX, generation, init};
 pub use wire::COMMIT_REJECTED;
+pub(crate) use wire::event_from_record;
 
 use super::sqlite::{Followed, Replica, SqliteLog};
 use super::{AppendError, Appended, Commit, Filter, Log, Partition, Reading, Verdict};

@@ -96,7 +96,7 @@ impl Settings {
     }
 
     /// For commits: gives up after `timeout_ms`, and then the outcome is not known.
-    pub(super) fn appender(&self, timeout_ms: u128) -> ClientConfig {
+    pub(crate) fn appender(&self, timeout_ms: u128) -> ClientConfig {
         let mut config = self.durable("appender");
         config.set("message.timeout.ms", timeout_ms.to_string());
         config
@@ -121,6 +121,13 @@ impl Settings {
             .set("enable.partition.eof", "false")
             .set("check.crcs", "true")
             .set("fetch.message.max.bytes", RECORD_BYTES_MAX.to_string());
+        config
+    }
+
+    /// For reading what a group shares, and telling it now and then how far everything is done.
+    pub(crate) fn group(&self, group: &str) -> ClientConfig {
+        let mut config = self.member(group);
+        config.set("enable.auto.commit", "true").set("auto.commit.interval.ms", "1000");
         config
     }
 

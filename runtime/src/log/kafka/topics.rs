@@ -21,6 +21,15 @@ pub(super) const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most partitions of a log: each costs every process a file and a reader.
 pub const PARTITIONS_MAX: u32 = 256;
 
+/// Partitions of a topic of jobs: at most so many processes share a processor's work.
+const WORK_PARTITIONS: i32 = 12;
+
+/// The log is the truth; tiered storage keeps it affordable.
+const FOR_EVER: &str = "-1";
+
+/// Jobs are kept for a month: nobody waits longer for a worker.
+const WORK_RETENTION_MS: &str = "2592000000";
+
 /// What a log is, written once when it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
@@ -90,11 +99,11 @@ pub enum LogProblem {
     },
 }
 
-/// Makes the log's topics and says which log it is; refuses where there is one.
+/// Makes the log's topics, those of the jobs of `processors` too, and says which log it is; refuses where there is one.
 ///
 /// # Errors
 /// A [`LogProblem`], or when the brokers refuse a topic.
-pub async fn init(settings: &Settings, layout: Layout, id: Uuid) -> anyhow::Result<Generation> {
+pub async fn init(settings: &Settings, layout: Layout, processors: &[&str], id: Uuid) -> anyhow::Result<Generation> {
     anyhow::ensure!(
         (1..=PARTITIONS_MAX).contains(&layout.partitions),
         "a log has 1 to {PARTITIONS_MAX} partitions, not {}",
@@ -114,18 +123,20 @@ pub async fn init(settings: &Settings, layout: Layout, id: Uuid) -> anyhow::Resu
     let (commits, events, mark) = (settings.commits(), settings.events(), settings.generation());
     let (min_insync, largest) = (layout.min_insync.to_string(), RECORD_BYTES_MAX.to_string());
     let replication = i32::try_from(layout.replication)?;
-    let topic = |name, partitions| {
+    let topic = |name, partitions, retention_ms| {
         NewTopic::new(name, partitions, TopicReplication::Fixed(replication))
             .set("cleanup.policy", "delete")
-            // For ever: the log is the truth. Tiered storage keeps it affordable.
-            .set("retention.ms", "-1")
+            .set("retention.ms", retention_ms)
             .set("retention.bytes", "-1")
             .set("min.insync.replicas", &min_insync)
             .set("unclean.leader.election.enable", "false")
             .set("max.message.bytes", &largest)
     };
     let partitions = i32::try_from(layout.partitions)?;
-    let topics = [topic(&commits, partitions), topic(&events, partitions), topic(&mark, 1)];
+    let work: Vec<String> = processors.iter().map(|name| crate::dispatch::topic(settings, name)).collect();
+    let mut topics = vec![topic(&commits, partitions, FOR_EVER), topic(&events, partitions, FOR_EVER), topic(&mark, 1, FOR_EVER)];
+    // Jobs can be handed out again from the events, so they need not be kept.
+    topics.extend(work.iter().map(|name| topic(name, WORK_PARTITIONS, WORK_RETENTION_MS)));
     let admin: AdminClient<DefaultClientContext> = settings.admin().create()?;
     let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT));
     for made in admin.create_topics(&topics, &options).await? {

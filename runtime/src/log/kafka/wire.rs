@@ -10,7 +10,7 @@ use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use prost::Message as _;
 use proto::log_v1 as wire;
-use proto::{Metadata, NewEvent, cloudevents};
+use proto::{Metadata, NewEvent, Recorded, cloudevents};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -159,6 +159,14 @@ fn rejected(commit: CommitId, workspace: WorkspaceId, conflict: &Conflict) -> (V
         actual: conflict.actual,
     };
     (attributes, message.encode_to_vec().into())
+}
+
+/// Reads the event of a record; none when the record says that a commit was rejected.
+pub(crate) fn event_from_record(record: &impl Message) -> anyhow::Result<Option<Recorded>> {
+    Ok(match output_from_record(record)?.body {
+        Body::Event(event) => Some(event),
+        Body::Rejected { .. } => None,
+    })
 }
 
 /// Reads a record of the events topic.
