@@ -80,6 +80,8 @@ impl Ingest {
         let probe = Request::Probe { path, limits: probe::Limits::default() };
         let facts: MediaFacts = tools.media(probe, MediaTime::ZERO, context, |_| {}).await?;
         check(&facts, has_subtitles)?;
+        let whole = Request::CheckWhole { path: tools.blobs.local_path(&original)?, facts: facts.clone() };
+        let () = tools.media(whole, facts.duration_us, context, |_| {}).await?;
         let sound = match &facts.audio {
             Some(_) => Some(self.listen(context, video, &original, &facts).await?),
             None => None,

@@ -180,17 +180,34 @@ fn a_silent_video_has_no_clips_and_the_rule_is_named() {
 }
 
 #[test]
-fn damage_in_the_middle_is_refused_or_survived_but_never_breaks_the_store() {
+fn damage_in_the_middle_is_refused_with_its_second_and_the_store_still_works() {
     let room = Room::new();
-    let mut bytes = std::fs::read(film::talk()).unwrap();
-    let (start, length) = (bytes.len() / 2, bytes.len() / 5);
-    bytes[start..start + length].copy_from_slice(&noise(length));
-    let ran = room.clip(film::of_bytes("damaged.mp4", &bytes), "--lengths 4-14 --count 1");
-    match ran.code {
-        Some(0) => assert_eq!(room.clips(".mp4").len(), 1),
-        _ => ran.refused("DAMAGED", "download it again"),
+    let matroska = film::of_talk("talk.mkv", "-i TALK -c copy -f matroska");
+    for (name, whole) in [("damaged.mp4", film::talk()), ("damaged.mkv", matroska)] {
+        let whole = std::fs::read(whole).unwrap();
+        for (kind, damage) in [("zeros", vec![0; 50_000]), ("noise", noise(50_000)), ("much-noise", noise(whole.len() / 5))] {
+            let mut bytes = whole.clone();
+            let start = bytes.len() / 2;
+            bytes[start..start + damage.len()].copy_from_slice(&damage);
+            refuses(&room, film::of_bytes(&format!("{kind}-{name}"), &bytes), "DAMAGED", "is damaged at 0:1");
+        }
     }
-    room.clip(film::of_bytes("empty.mp4", b""), "").refused("EMPTY", "choose the video again");
+    room.clip(film::talk(), "--lengths 4-14 --count 1").succeeded();
+}
+
+#[test]
+fn damage_that_only_decoding_shows_fails_its_clip_with_its_second() {
+    let room = Room::new();
+    // Between the key frames, inside one picture: too little to be seen by anything but its decoder.
+    let mut bytes = std::fs::read(film::talk()).unwrap();
+    let start = bytes.len() / 2;
+    bytes[start..start + 600].copy_from_slice(&noise(600));
+    let ran = room.clip(film::of_bytes("scratched.mp4", &bytes), "--lengths 20-24 --count 1");
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.err.contains("DAMAGED") && ran.err.contains("is damaged at 0:1"), "{}", ran.err);
+    let failed = |event: &serde_json::Value| kind(event) == "clip.render_failed" && event["data"]["failure"]["code"] == "DAMAGED";
+    assert!(room.events().iter().any(failed), "the clip's failure is recorded");
+    assert!(room.clips(".mp4").is_empty(), "nothing that shows the damage is handed out");
 }
 
 #[test]

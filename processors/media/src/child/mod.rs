@@ -31,6 +31,13 @@ pub enum Request {
         /// What is taken at most.
         limits: probe::Limits,
     },
+    /// [`crate::probe::check_whole`]; answers nothing.
+    CheckWhole {
+        /// The file.
+        path: PathBuf,
+        /// What the probe said.
+        facts: MediaFacts,
+    },
     /// [`crate::listen::listen`]; answers [`crate::listen::Heard`].
     Listen {
         /// The file.

@@ -1,6 +1,7 @@
 //! The child's side: limits itself, works, answers.
 
 use super::{Envelope, Failure, Limits, Reply, work};
+use crate::decode;
 use rustix::process::{Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ fn confine(envelope: &Envelope) -> io::Result<()> {
 }
 
 fn answer(envelope: Envelope) -> ExitCode {
+    decode::hear();
     let mut told = 0.0;
     let mut progress = |part: f32| {
         if part - told >= PROGRESS_STEP {

@@ -5,7 +5,7 @@ use crate::decode::DecodeError;
 use crate::listen::{ListenError, listen, loudness_of};
 use crate::look::{faces_in, look};
 use crate::poster::poster;
-use crate::probe::{ProbeError, probe};
+use crate::probe::{ProbeError, check_whole, probe};
 use crate::{MissingPlugins, encode};
 use serde::Serialize;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 pub(super) fn perform(request: Request, progress: &mut dyn FnMut(f32), cancel: &AtomicBool) -> Result<serde_json::Value, Failure> {
     match request {
         Request::Probe { path, limits } => answer(probe(&path, limits)?),
+        Request::CheckWhole { path, facts } => answer(check_whole(&path, &facts, progress)?),
         Request::Listen { path, wav_out } => answer(listen(&path, &wav_out, progress)?),
         Request::LoudnessOf { path, span } => answer(loudness_of(&path, span)?),
         Request::Look { path, facts } => answer(look(&path, &facts, progress)?),

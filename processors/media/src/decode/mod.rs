@@ -4,19 +4,23 @@
 //! Times are *stream times*: a demuxer may shift time stamps (an edit list for B-frames, a transport stream's clock), and only
 //! the segment says by how much, so a raw time stamp is never used.
 
+mod damage;
 mod open;
 mod picture;
 mod sound;
 
+pub use damage::Damage;
 pub use picture::{Frame, Frames, Pick, Unit};
 pub use sound::{Chunk, Pcm, Sound};
 
-pub(crate) use open::{Opened, Wanted};
+pub(crate) use damage::hear;
+pub(crate) use open::{Opened, Wanted, is_container};
 pub(crate) use sound::as_chunk;
 
 use crate::MissingPlugins;
 use domain::{MediaTime, Span};
 use gstreamer as gst;
+use gstreamer::prelude::*;
 use std::fmt;
 use std::time::Duration;
 use thiserror::Error;
@@ -75,6 +79,9 @@ pub enum DecodeError {
         /// What GStreamer said.
         reason: String,
     },
+    /// A part of it cannot be decoded.
+    #[error("{0}")]
+    Damaged(Damage),
     /// Nothing came out any more.
     #[error("decoding stalled for {} s; the file is probably damaged, export or download it again", STALL_LIMIT.as_secs())]
     Stalled,
@@ -90,7 +97,7 @@ impl DecodeError {
             Self::Absent(Track::Sound) => "NO_SOUND",
             Self::Unsupported { .. } => "UNSUPPORTED_CODEC",
             Self::Encrypted => "ENCRYPTED",
-            Self::Broken { .. } => "DAMAGED",
+            Self::Broken { .. } | Self::Damaged(_) => "DAMAGED",
             Self::Stalled => "STALLED",
         }
     }
@@ -99,6 +106,14 @@ impl DecodeError {
 /// Returns a GStreamer time as film time, rounded to a microsecond.
 fn media_time(time: gst::ClockTime) -> MediaTime {
     MediaTime((time.nseconds() + 500) / 1_000)
+}
+
+/// Returns when an encoded unit at a pad is shown or heard.
+pub(crate) fn unit_time(pad: &gst::Pad, unit: &gst::BufferRef) -> MediaTime {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    let segment = segment.as_ref().and_then(|event| event.segment().downcast_ref::<gst::ClockTime>());
+    // A unit that is decoded but never shown has no stream time; it belongs to the picture at the start.
+    unit.pts().and_then(|pts| segment?.to_stream_time(pts)).map(media_time).unwrap_or_default()
 }
 
 /// Returns where to seek for a span, with room on both sides to trim.

@@ -1,6 +1,6 @@
 //! A pipeline from a file to application sinks, with its start, seek, errors and end.
 
-use super::{DecodeError, STALL_LIMIT, Track};
+use super::{Damage, DecodeError, STALL_LIMIT, Track, damage, unit_time};
 use crate::init;
 use domain::{MediaTime, Span};
 use gstreamer as gst;
@@ -51,6 +51,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Opened {
     pipeline: gst::Pipeline,
     bus: gst::Bus,
+    track: Track,
     /// The first error, kept because several threads may read from one pipeline.
     failed: OnceLock<DecodeError>,
 }
@@ -59,10 +60,12 @@ impl Opened {
     /// Opens `path`, decodes up to the first buffer of each sink, and seeks to `span`.
     pub(crate) fn new(path: &Path, wanted: Wanted<'_>, span: Option<Span>) -> Result<Self, DecodeError> {
         init()?;
+        damage::forget();
         let opened = build(path, &wanted)?;
         opened.pipeline.set_state(gst::State::Paused).map_err(|_| opened.failure("it could not be opened"))?;
         opened.wait_for_preroll()?;
         if let Some(span) = span {
+            damage::forget();
             let (start, stop) = super::seek_range(span);
             let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
             opened
@@ -129,6 +132,14 @@ impl Opened {
         self.failed.get().cloned()
     }
 
+    /// Fails if the decoder complained of a unit before `end`.
+    pub(crate) fn fail_if_damaged(&self, end: MediaTime) -> Result<(), DecodeError> {
+        match damage::complaint_at().filter(|at| *at < end) {
+            Some(at) => Err(DecodeError::Damaged(Damage { track: self.track, at })),
+            None => Ok(()),
+        }
+    }
+
     /// Returns how long the file plays, as far as the container knows.
     pub(crate) fn duration(&self) -> Option<MediaTime> {
         self.pipeline.query_duration::<gst::ClockTime>().map(super::media_time)
@@ -167,7 +178,7 @@ fn build(path: &Path, wanted: &Wanted<'_>) -> Result<Opened, DecodeError> {
     prepare_decoders(&decoder, wanted.gate.clone());
     link_when_found(&pipeline, &decoder, &chain, wanted.track);
     let bus = pipeline.bus().expect("a pipeline has a bus");
-    Ok(Opened { pipeline, bus, failed: OnceLock::new() })
+    Ok(Opened { pipeline, bus, track: wanted.track, failed: OnceLock::new() })
 }
 
 /// Stops `decodebin` from decoding anything but the first track of the wanted kind.
@@ -183,8 +194,7 @@ fn choose_track(decodebin: &gst::Element, track: Track) {
 fn goes_on(pad: &gst::Pad, caps: &gst::CapsRef, track: Track, is_taken: &AtomicBool) -> bool {
     let Some(structure) = caps.structure(0) else { return false };
     let name = structure.name().as_str();
-    let is_container = CONTAINERS.contains(&name) || structure.get::<bool>("systemstream").unwrap_or(false);
-    if is_container || name.starts_with("application/") {
+    if is_container(caps) || name.starts_with("application/") {
         return true; // encrypted streams too: they must fail, not vanish
     }
     match (name.split('/').next(), track) {
@@ -194,6 +204,12 @@ fn goes_on(pad: &gst::Pad, caps: &gst::CapsRef, track: Track, is_taken: &AtomicB
     }
     // Asked again for what a parser or decoder makes of a track; only a demuxer's pad is a new track.
     !is_from_demuxer(pad) || !is_taken.swap(true, Ordering::SeqCst)
+}
+
+/// Tells whether something holds tracks rather than being one.
+pub(crate) fn is_container(caps: &gst::CapsRef) -> bool {
+    let Some(structure) = caps.structure(0) else { return false };
+    CONTAINERS.contains(&structure.name().as_str()) || structure.get::<bool>("systemstream").unwrap_or(false)
 }
 
 fn is_from_demuxer(pad: &gst::Pad) -> bool {
@@ -216,12 +232,20 @@ fn prepare_decoders(decodebin: &gst::Element, gate: Option<Gate>) {
         if element.has_property("max-errors") {
             element.set_property("max-errors", -1i32);
         }
-        let Some(gate) = gate.clone().filter(|_| class.contains("Video") || class.contains("Image")) else { return };
-        let pad = element.static_pad("sink").expect("a decoder has one sink pad");
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| match info.buffer() {
+        let gate = gate.clone().filter(|_| class.contains("Video") || class.contains("Image"));
+        let (Some(entry), Some(exit)) = (element.static_pad("sink"), element.static_pad("src")) else { return };
+        entry.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let Some(unit) = info.buffer() else { return gst::PadProbeReturn::Ok };
             // Not `Drop`: this binding has consumed the buffer by then, and GStreamer 1.22 complains about it for each one.
-            Some(unit) if !gate(pad, unit) => gst::PadProbeReturn::Handled,
-            _ => gst::PadProbeReturn::Ok,
+            if gate.as_ref().is_some_and(|gate| !gate(pad, unit)) {
+                return gst::PadProbeReturn::Handled;
+            }
+            damage::enters(unit_time(pad, unit));
+            gst::PadProbeReturn::Ok
+        });
+        exit.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+            damage::leaves();
+            gst::PadProbeReturn::Ok
         });
     });
 }

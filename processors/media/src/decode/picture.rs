@@ -1,10 +1,9 @@
 //! Decoded pictures, in order.
 
 use super::open::Gate;
-use super::{DecodeError, Opened, ROUNDING_US, Track, Wanted, media_time};
+use super::{DecodeError, Opened, ROUNDING_US, Track, Wanted, media_time, unit_time};
 use domain::{MediaTime, Span};
 use gstreamer as gst;
-use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
@@ -84,6 +83,15 @@ impl Frames {
         }
         Ok(None)
     }
+
+    /// Fails if the decoder complained of a picture that was wanted; pictures that lean on it are damaged too.
+    ///
+    /// # Errors
+    /// [`DecodeError::Damaged`]; only in a media process.
+    pub fn fail_if_damaged(&self) -> Result<(), DecodeError> {
+        let end = self.span.map_or(MediaTime(u64::MAX), Span::end);
+        self.opened.fail_if_damaged(end)
+    }
 }
 
 impl Frame {
@@ -121,10 +129,7 @@ fn as_frame(sample: &gst::Sample) -> Option<Frame> {
 }
 
 fn unit(pad: &gst::Pad, buffer: &gst::Buffer) -> Unit {
-    let segment = pad.sticky_event::<gst::event::Segment>(0);
-    let segment = segment.as_ref().and_then(|event| event.segment().downcast_ref::<gst::ClockTime>());
-    // A unit that is decoded but never shown has no stream time; it belongs to the picture at the start.
-    let at = buffer.pts().and_then(|pts| segment?.to_stream_time(pts)).map(media_time).unwrap_or_default();
+    let at = unit_time(pad, buffer);
     let is_key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
     Unit { at, bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX), is_key }
 }

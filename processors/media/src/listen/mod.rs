@@ -30,6 +30,9 @@ const CHAIN: &str = "tee name=first \
 /// Time stamps may be this far from the sample count before a gap is filled: AAC frames last 21 ms, and jitter is no gap.
 const GAP_TOLERANCE_SAMPLES: u64 = 400;
 
+/// A recording that was stopped ends within a unit: what cannot be decoded this near the end is not missed.
+const LAST_MOMENT: MediaTime = MediaTime::from_millis(500);
+
 /// Silence that fills gaps is written in pieces of this many samples.
 const SILENCE_SAMPLES: usize = 16_000;
 
@@ -81,6 +84,7 @@ pub fn listen(path: &Path, wav_out: &Path, progress: &mut dyn FnMut(f32)) -> Res
         }
         let loudness = loudness.join().expect("the loudness meter does not panic");
         let (prosody, duration_us) = heard?;
+        opened.fail_if_damaged(duration_us.minus(LAST_MOMENT))?;
         Ok(Heard { loudness: loudness?, prosody, duration_us })
     })
 }

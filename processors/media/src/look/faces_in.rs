@@ -1,7 +1,8 @@
 //! Faces, sampled densely inside one span.
 
 use super::face::FaceFinder;
-use super::small::{Grey, Shrinker, Square, Tiny};
+use super::mouth;
+use super::small::{Grey, Shrinker, Tiny};
 use crate::decode::{DecodeError, Frames, Pick};
 use domain::artefact::{Face, FaceSample, MediaFacts, Rect, TrackedFace};
 use domain::{MediaTime, Span};
@@ -19,17 +20,20 @@ const NEW_SCENE_PALETTE: f32 = 0.08;
 /// Two boxes that overlap this much show the same face.
 const SAME_FACE_IOU: f32 = 0.3;
 
-/// The mouth inside a face's box: middle across, middle down, and width, as parts of the box's width.
-const MOUTH: (f32, f32, f32) = (0.5, 0.78, 0.5);
-
-/// Pixels per side at which mouths are compared.
-const MOUTH_PIXELS: u32 = 16;
+/// A face's width is the median of this many boxes: ten seconds of five samples each.
+const WIDTHS: usize = 50;
 
 struct Before {
     tiny: Tiny,
     grey: Grey,
-    faces: Vec<TrackedFace>,
+    faces: Vec<Followed>,
     searched_at: MediaTime,
+}
+
+/// A face, and how wide its boxes were so far: each shakes, and their median does not.
+struct Followed {
+    rect: Rect,
+    widths: Vec<f32>,
 }
 
 /// Samples the faces inside `span`, `rate` times a second.
@@ -63,11 +67,14 @@ pub fn faces_in(
         let near = before.as_ref().and_then(|before| follow(&mut finder, &mut shrinker, before, &tiny, &grey, frame.at));
         let searched_at = if let (Some(_), Some(before)) = (&near, &before) { before.searched_at } else { frame.at };
         let found = near.unwrap_or_else(|| finder.find(&grey));
-        let faces: Vec<TrackedFace> = found.iter().map(|face| with_mouth(&mut shrinker, face, &grey, before.as_ref())).collect();
-        samples.push(FaceSample { at_us: frame.at, faces: faces.clone(), sharpness: grey.sharpness(), luma: grey.mean() });
-        before = Some(Before { tiny, grey, faces, searched_at });
+        let looked = found.iter().map(|face| with_mouth(&mut shrinker, face, &grey, before.as_ref()));
+        let (faces, followed): (Vec<TrackedFace>, Vec<Followed>) = looked.unzip();
+        samples.push(FaceSample { at_us: frame.at, faces, sharpness: grey.sharpness(), luma: grey.mean() });
+        before = Some(Before { tiny, grey, faces: followed, searched_at });
         progress((frame.at.minus(span.start()).seconds() / span.duration().seconds()) as f32);
     }
+    // The rendition would show the damage, and is only made after this.
+    frames.fail_if_damaged()?;
     Ok(samples)
 }
 
@@ -80,33 +87,21 @@ fn follow(finder: &mut FaceFinder, shrinker: &mut Shrinker, before: &Before, tin
     before.faces.iter().map(|face| finder.find_near(shrinker, grey, face.rect)).collect()
 }
 
-fn with_mouth(shrinker: &mut Shrinker, face: &Face, grey: &Grey, before: Option<&Before>) -> TrackedFace {
+fn with_mouth(shrinker: &mut Shrinker, face: &Face, grey: &Grey, before: Option<&Before>) -> (TrackedFace, Followed) {
     let same = before.and_then(|before| {
         let closest = before.faces.iter().max_by(|a, b| a.rect.iou(face.rect).total_cmp(&b.rect.iou(face.rect)))?;
-        (closest.rect.iou(face.rect) >= SAME_FACE_IOU).then_some((&before.grey, closest.rect))
+        (closest.rect.iou(face.rect) >= SAME_FACE_IOU).then_some((&before.grey, closest))
     });
-    let mouth_motion = same.and_then(|(grey_before, rect_before)| {
-        let (now, then) = (mouth(shrinker, grey, face.rect)?, mouth(shrinker, grey_before, rect_before)?);
-        Some(change(&now, &then))
-    });
-    TrackedFace { rect: face.rect, confidence: face.confidence, mouth_motion: mouth_motion.unwrap_or(0.0) }
+    let mut widths = same.map(|(_, then)| then.widths.clone()).unwrap_or_default();
+    widths.truncate(WIDTHS - 1);
+    widths.insert(0, face.rect.width);
+    let mouth_motion = same.and_then(|(grey_before, then)| mouth::motion(shrinker, [grey_before, grey], then.rect, median(&widths)));
+    let tracked = TrackedFace { rect: face.rect, confidence: face.confidence, mouth_motion: mouth_motion.unwrap_or(0.0) };
+    (tracked, Followed { rect: face.rect, widths })
 }
 
-/// Returns the mouth region of a face; `None` where it leaves the picture.
-fn mouth(shrinker: &mut Shrinker, grey: &Grey, rect: Rect) -> Option<Grey> {
-    let (x, y, width) = MOUTH;
-    let (across, down) = (f64::from(grey.width), f64::from(grey.height));
-    let side = f64::from(rect.width * width) * across;
-    let centre = (f64::from(rect.x + rect.width * x) * across, f64::from(rect.y + rect.height * y) * down);
-    let square = Square { x: centre.0 - side / 2.0, y: centre.1 - side / 2.0, side };
-    let is_inside = square.x >= 0.0 && square.y >= 0.0 && square.x + side <= across && square.y + side <= down;
-    if is_inside { shrinker.square(grey, square, MOUTH_PIXELS) } else { None }
-}
-
-/// Returns the mean absolute change of luma, 0 to 1, without a common change of light.
-fn change(now: &Grey, then: &Grey) -> f32 {
-    let light = now.mean() - then.mean();
-    let pairs = now.pixels.iter().zip(&then.pixels);
-    let sum: f32 = pairs.map(|(now, then)| ((f32::from(*now) - f32::from(*then)) / 255.0 - light).abs()).sum();
-    sum / now.pixels.len() as f32
+fn median(values: &[f32]) -> f32 {
+    let mut sorted = values.to_vec();
+    let middle = sorted.len() / 2;
+    *sorted.select_nth_unstable_by(middle, f32::total_cmp).1
 }

@@ -9,6 +9,7 @@ mod face;
 mod faces_in;
 mod gop;
 mod key_frames;
+mod mouth;
 mod small;
 
 pub use faces_in::faces_in;
@@ -85,6 +86,7 @@ fn first_pass(path: &Path, gallery: &mut Gallery, progress: &mut dyn FnMut(Media
         before = Some(tiny);
         progress(frame.at);
     }
+    frames.fail_if_damaged()?;
     let groups = door.groups();
     let plans = (0..groups.len()).map(|index| {
         let here = key_of(&keys, &groups[index]);

@@ -2,14 +2,20 @@
 //!
 //! Three looks, from cheap to dear: the first bytes (only containers are let through, so a playlist never reaches GStreamer),
 //! GStreamer's Discoverer (tracks, codecs, duration), and decoding the first and the last seconds (is it all there, at what rate).
+//! [`check_whole`] is the fourth, as its time grows with the file: it reads everything and decodes nothing.
 
 mod container;
 mod discover;
+mod ebml;
+mod nal;
 mod rate;
+mod whole;
 mod windows;
 
+pub use whole::check_whole;
+
 use crate::MissingPlugins;
-use crate::decode::DecodeError;
+use crate::decode::{Damage, DecodeError};
 use domain::MediaTime;
 use domain::artefact::MediaFacts;
 use serde::{Deserialize, Serialize};
@@ -104,6 +110,9 @@ pub enum Refusal {
         /// What was found.
         reason: String,
     },
+    /// Some of the data contradict themselves.
+    #[error("{0}")]
+    DamagedAt(Damage),
 }
 
 impl Refusal {
@@ -120,7 +129,7 @@ impl Refusal {
             Self::TooManyPixels { .. } => "TOO_MANY_PIXELS",
             Self::Encrypted => "ENCRYPTED",
             Self::UnsupportedCodec { .. } => "UNSUPPORTED_CODEC",
-            Self::Damaged { .. } => "DAMAGED",
+            Self::Damaged { .. } | Self::DamagedAt(_) => "DAMAGED",
         }
     }
 }
@@ -146,6 +155,7 @@ impl From<DecodeError> for ProbeError {
             DecodeError::Encrypted => Refusal::Encrypted.into(),
             DecodeError::Unsupported { what } => Refusal::UnsupportedCodec { what }.into(),
             DecodeError::Broken { reason } => Refusal::Damaged { reason }.into(),
+            DecodeError::Damaged(damage) => Refusal::DamagedAt(damage).into(),
             DecodeError::Absent(_) | DecodeError::Stalled => Refusal::Damaged { reason: error.to_string() }.into(),
         }
     }

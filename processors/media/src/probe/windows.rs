@@ -1,6 +1,6 @@
 //! Checks a file by decoding a little of it: the first frames and the last seconds.
 
-use super::{ProbeError, Refusal, rate};
+use super::{ProbeError, Refusal, rate, whole};
 use crate::decode::{DecodeError, Frames, Pcm, Pick, Sound, Unit};
 use domain::artefact::MediaFacts;
 use domain::{MediaTime, Span};
@@ -17,7 +17,7 @@ const DECODED_UNITS: usize = 30;
 const END_WINDOW: MediaTime = MediaTime::from_millis(3_000);
 
 /// A file may end this much before what its container says: tracks differ in length, and the last frame may be shown long.
-const END_TOLERANCE: MediaTime = MediaTime::from_millis(1_500);
+pub(super) const END_TOLERANCE: MediaTime = MediaTime::from_millis(1_500);
 
 /// The time of units that have none; a real first frame is not missed among hundreds.
 const UNKNOWN: MediaTime = MediaTime::ZERO;
@@ -44,7 +44,12 @@ pub(super) fn check(path: &Path, facts: &mut MediaFacts) -> Result<(), ProbeErro
     }
     let end = last_shown(path, facts)?.max(last_heard(path, facts)?);
     if end.plus(END_TOLERANCE) < duration {
-        let found = format!("it says that it is {duration} long but nothing can be decoded after {end}");
+        // Matroska is not read on either where its middle is damaged.
+        if let Some(damage) = whole::damage_of_container(path, &facts.container)? {
+            return Err(Refusal::DamagedAt(damage).into());
+        }
+        let end = end.max(whole::last_unit(path, duration)?);
+        let found = format!("it says that it is {duration} long but ends at {end}");
         return Err(Refusal::Truncated { found }.into());
     }
     Ok(())

@@ -4,9 +4,11 @@
 
 mod captions;
 mod child;
+mod damage;
 mod encode;
 mod generated;
 mod listen;
 mod look;
 mod poster;
 mod probe;
+mod speaker;
