@@ -198,16 +198,27 @@ fn damage_in_the_middle_is_refused_with_its_second_and_the_store_still_works() {
 #[test]
 fn damage_that_only_decoding_shows_fails_its_clip_with_its_second() {
     let room = Room::new();
-    // Between the key frames, inside one picture: too little to be seen by anything but its decoder.
     let mut bytes = std::fs::read(film::talk()).unwrap();
-    let start = bytes.len() / 2;
-    bytes[start..start + 600].copy_from_slice(&noise(600));
-    let ran = room.clip(film::of_bytes("scratched.mp4", &bytes), "--lengths 20-24 --count 1");
+    let start = inside_a_picture_between_key_frames(&film::talk());
+    bytes[start..start + 400].copy_from_slice(&noise(400));
+    let ran = room.clip(film::of_bytes("scratched-between.mp4", &bytes), "--lengths 20-24 --count 1");
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert!(ran.err.contains("DAMAGED") && ran.err.contains("is damaged at 0:1"), "{}", ran.err);
     let failed = |event: &serde_json::Value| kind(event) == "clip.render_failed" && event["data"]["failure"]["code"] == "DAMAGED";
     assert!(room.events().iter().any(failed), "the clip's failure is recorded");
     assert!(room.clips(".mp4").is_empty(), "nothing that shows the damage is handed out");
+}
+
+/// Returns a place, some ten seconds into the film, that nothing but the decoder of one picture looks at.
+fn inside_a_picture_between_key_frames(video: &Path) -> usize {
+    let words = ["-v", "error", "-select_streams", "v", "-show_entries", "packet=pts_time,size,pos,flags", "-of", "csv=p=0"];
+    let packets = film::run(Command::new("ffprobe").args(words).arg(video));
+    let places = packets.lines().filter_map(|line| {
+        let [at, size, place, flags, ..] = line.split(',').collect::<Vec<_>>()[..] else { return None };
+        let is_right = at.parse::<f64>().ok()? > 10.0 && size.parse::<usize>().ok()? > 3_000 && !flags.contains('K');
+        place.parse::<usize>().ok().filter(|_| is_right)
+    });
+    places.min().unwrap() + 500
 }
 
 #[test]
