@@ -61,7 +61,7 @@ impl Layout {
             Standard::H264 => (1..=5).contains(&(first & 0x1f)),
             Standard::H265 => (first >> 1 & 0x3f) < 32,
         };
-        !is_forbidden && !(is_picture && has_zeros(piece))
+        !(is_forbidden || is_picture && has_zeros(piece))
     }
 }
 
