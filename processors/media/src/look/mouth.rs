@@ -37,7 +37,9 @@ pub(super) fn motion(shrinker: &mut Shrinker, greys: [&Grey; 2], then: Rect, wid
     let square = around(before, then, width)?;
     let (before, after) = (shrinker.square(before, square, SIDE as u32)?, shrinker.square(after, square, SIDE as u32)?);
     let shifts = (-REACH..=REACH).flat_map(|y| (-REACH..=REACH).map(move |x| (x, y)));
-    let (upper, shift) = shifts.map(|shift| (change(&before, &after, UPPER, shift), shift)).min()?;
+    // Of shifts that fit as well the smallest: a face without texture fits everywhere.
+    let fit = |shift: (isize, isize)| (change(&before, &after, UPPER, shift), shift.0.abs() + shift.1.abs(), shift);
+    let (upper, _, shift) = shifts.map(fit).min()?;
     let mouth = change(&before, &after, MOUTH, shift);
     Some((mean(mouth, MOUTH) - mean(upper, UPPER)).max(0.0))
 }
@@ -76,7 +78,8 @@ mod tests {
         let mut pixels = vec![90 + light; 200 * 200];
         for row in 70..130 {
             for column in x - 28..x + 28 {
-                pixels[row * 200 + column] = 60 + light + ((row * 7 + (column + 200 - x) * 13) % 64) as u8;
+                pixels[row * 200 + column] =
+                    60 + light + (row * row * 7 + (column + 200 - x).pow(2) * 13 + row * (column + 200 - x)) as u8 % 64;
             }
         }
         for row in if is_open { 110..124 } else { 116..118 } {
