@@ -77,7 +77,7 @@ impl Whisper {
     fn time_groups(&self, samples: &[f32], batch: &[Group], language: &str) -> Result<Vec<Vec<Timing>>> {
         let prompt = self.tokens.prompt(language)?;
         let audio: Vec<&[f32]> = batch.iter().map(|group| &samples[group.samples.clone()]).collect();
-        let memory = self.network.decoder.memory(&self.network.encode(&audio));
+        let memory = self.network.memory(&audio);
         let heard = |group: &Group| {
             let tokens = group.tokens.concat();
             let probabilities = vec![1.0; tokens.len()];

@@ -3,7 +3,7 @@
 //! The only crate that names LibTorch, and no type of it appears in a signature here. Audio comes in as 16 kHz mono samples;
 //! nothing here decodes media, fetches models or knows of events.
 //!
-//! A [`Whisper`] belongs to one thread at a time. LibTorch's worker threads spin while they wait unless the environment has
+//! A [`Whisper`] belongs to one thread at a time and uses every core: its batches are heard side by side. LibTorch's worker threads spin while they wait unless the environment has
 //! `OMP_WAIT_POLICY=passive` *before the process starts*: see [`WAIT_POLICY`].
 
 mod align;
@@ -12,6 +12,7 @@ mod device;
 mod error;
 mod model;
 mod segments;
+mod streams;
 mod tokens;
 mod transcribe;
 pub mod vad;

@@ -2,11 +2,15 @@
 
 use crate::decode::guard::is_silence;
 use crate::decode::{Decoding, Hypothesis, Trust};
+use crate::model::Network;
 use crate::model::mel::SAMPLE_RATE;
 use crate::segments::{self, in_order, later};
+use crate::streams::side_by_side;
+use crate::tokens::Tokens;
 use crate::vad::{self, Piece};
+use crate::weights::Settings;
 use crate::whisper::Whisper;
-use crate::windows::{Window, pack};
+use crate::windows::{Window, batches, pack};
 use crate::words::{Aligner, Heard, Timing, merge_punctuation, tidy};
 use anyhow::Result;
 use domain::MediaTime;
@@ -86,71 +90,27 @@ struct Listener<'a> {
 }
 
 impl Listener<'_> {
-    /// Hears windows in batches.
+    /// Hears windows in batches, as many side by side as there are cores.
     fn listen(&self, windows: &[Window], trust: Trust, progress: &mut dyn FnMut(f32)) -> Result<Vec<Segment>> {
-        let batch_size = self.options.batch_size.max(1);
-        let mut segments = vec![];
+        let Whisper { network, tokens, settings, .. } = self.whisper;
+        let plan = self.whisper.plan(windows.len(), self.options.batch_size);
+        let batches = batches(windows, plan.streams, plan.batch_max);
+        let prompt = tokens.prompt(self.language)?;
+        let (samples, language, beam_size) = (self.samples, self.language, self.options.beam_size);
+        let hear = |network: &Network, batch: &&[Window]| {
+            tch::set_num_threads(plan.threads);
+            no_grad(|| Hearing { network, tokens, settings, samples, language, prompt: &prompt, beam_size }.hear(batch, trust))
+        };
+        let networks = (0..plan.streams).map(|_| network.clone()).collect();
+        let heard = side_by_side(networks, &batches, hear, |done| progress(done as f32 / batches.len() as f32));
+        // The number is also that of threads which have not set one.
+        tch::set_num_threads(self.whisper.threads);
         let mut last_speech = 0.0;
-        for (index, batch) in windows.chunks(batch_size).enumerate() {
-            progress((index * batch_size) as f32 / windows.len() as f32);
-            let heard = no_grad(|| self.hear(batch, trust))?;
-            for (window, (hypothesis, timings)) in batch.iter().zip(heard) {
-                segments.extend(self.segments(window, &hypothesis, timings, &mut last_speech));
-            }
+        let mut segments = vec![];
+        for (window, (hypothesis, timings)) in windows.iter().zip(heard.into_iter().flatten()) {
+            segments.extend(self.segments(window, &hypothesis, timings, &mut last_speech));
         }
         Ok(segments)
-    }
-
-    /// Decodes and aligns a batch of windows.
-    fn hear(&self, batch: &[Window], trust: Trust) -> Result<Vec<(Hypothesis, Vec<Timing>)>> {
-        let Whisper { network, tokens, settings, .. } = self.whisper;
-        let prompt = tokens.prompt(self.language)?;
-        let audio: Vec<Vec<f32>> = batch.iter().map(|window| window.audio(self.samples)).collect();
-        let states = network.encode(&audio.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let decoding = Decoding::new(network, tokens, settings, prompt.clone());
-        let (hypotheses, memory) = decoding.believed(&states, self.options.beam_size, trust);
-        let heard: Vec<Heard> = hypotheses.iter().zip(batch).map(|(hypothesis, window)| self.heard(hypothesis, window)).collect();
-        let aligner = Aligner { network, tokens, heads: &settings.alignment_heads, prompt: &prompt, language: self.language };
-        let timings = aligner.align(&memory, &heard);
-        Ok(hypotheses.into_iter().zip(timings).collect())
-    }
-
-    /// Returns the text tokens of a hypothesis; none when it is silence.
-    fn heard(&self, hypothesis: &Hypothesis, window: &Window) -> Heard {
-        let mut heard = Heard { tokens: vec![], probabilities: vec![], seconds: window.seconds() };
-        if !is_silence(hypothesis) {
-            for phrase in self.phrases(hypothesis, window.seconds()) {
-                heard.tokens.extend(phrase.tokens);
-                heard.probabilities.extend(phrase.probabilities);
-            }
-        }
-        heard
-    }
-
-    /// Cuts a hypothesis at its timestamps.
-    fn phrases(&self, hypothesis: &Hypothesis, seconds: f64) -> Vec<Phrase> {
-        let begin = self.whisper.tokens.timestamp_begin();
-        let mut phrases = vec![];
-        let mut open = Phrase { start: 0.0, end: seconds, tokens: vec![], probabilities: vec![] };
-        for (&token, logprob) in hypothesis.tokens.iter().zip(&hypothesis.logprobs) {
-            if token < begin {
-                open.tokens.push(token);
-                open.probabilities.push(logprob.exp());
-                continue;
-            }
-            let at = (token - begin) as f64 * TIMESTAMP_SECONDS;
-            if open.tokens.is_empty() {
-                open.start = at;
-                continue;
-            }
-            open.end = at;
-            let next = Phrase { start: at, end: seconds, tokens: vec![], probabilities: vec![] };
-            phrases.push(std::mem::replace(&mut open, next));
-        }
-        if !open.tokens.is_empty() {
-            phrases.push(open);
-        }
-        phrases
     }
 
     /// Returns the segments of one window with times of the audio.
@@ -161,7 +121,7 @@ impl Listener<'_> {
         let length = merge_punctuation(&mut timings);
         let mut left = timings.into_iter().peekable();
         let mut found = vec![];
-        for phrase in self.phrases(hypothesis, window.seconds()) {
+        for phrase in phrases(&self.whisper.tokens, hypothesis, window.seconds()) {
             let mut words = vec![];
             let mut tokens = 0;
             while tokens < phrase.tokens.len() {
@@ -177,6 +137,69 @@ impl Listener<'_> {
         }
         found
     }
+}
+
+/// What one thread hears with.
+struct Hearing<'a> {
+    network: &'a Network,
+    tokens: &'a Tokens,
+    settings: &'a Settings,
+    samples: &'a [f32],
+    language: &'a str,
+    prompt: &'a [i64],
+    beam_size: usize,
+}
+
+impl Hearing<'_> {
+    /// Decodes and aligns a batch of windows.
+    fn hear(&self, batch: &[Window], trust: Trust) -> Vec<(Hypothesis, Vec<Timing>)> {
+        let Self { network, tokens, settings, prompt, language, .. } = *self;
+        let audio: Vec<Vec<f32>> = batch.iter().map(|window| window.audio(self.samples)).collect();
+        let memory = network.memory(&audio.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let decoding = Decoding::new(network, tokens, settings, prompt.to_vec());
+        let (hypotheses, memory) = decoding.believed(memory, self.beam_size, trust);
+        let heard: Vec<Heard> = hypotheses.iter().zip(batch).map(|(hypothesis, window)| self.heard(hypothesis, window)).collect();
+        let timings = Aligner { network, tokens, heads: &settings.alignment_heads, prompt, language }.align(&memory, &heard);
+        hypotheses.into_iter().zip(timings).collect()
+    }
+
+    /// Returns the text tokens of a hypothesis; none when it is silence.
+    fn heard(&self, hypothesis: &Hypothesis, window: &Window) -> Heard {
+        let mut heard = Heard { tokens: vec![], probabilities: vec![], seconds: window.seconds() };
+        if !is_silence(hypothesis) {
+            for phrase in phrases(self.tokens, hypothesis, window.seconds()) {
+                heard.tokens.extend(phrase.tokens);
+                heard.probabilities.extend(phrase.probabilities);
+            }
+        }
+        heard
+    }
+}
+
+/// Cuts a hypothesis at its timestamps.
+fn phrases(tokens: &Tokens, hypothesis: &Hypothesis, seconds: f64) -> Vec<Phrase> {
+    let begin = tokens.timestamp_begin();
+    let mut phrases = vec![];
+    let mut open = Phrase { start: 0.0, end: seconds, tokens: vec![], probabilities: vec![] };
+    for (&token, logprob) in hypothesis.tokens.iter().zip(&hypothesis.logprobs) {
+        if token < begin {
+            open.tokens.push(token);
+            open.probabilities.push(logprob.exp());
+            continue;
+        }
+        let at = (token - begin) as f64 * TIMESTAMP_SECONDS;
+        if open.tokens.is_empty() {
+            open.start = at;
+            continue;
+        }
+        open.end = at;
+        let next = Phrase { start: at, end: seconds, tokens: vec![], probabilities: vec![] };
+        phrases.push(std::mem::replace(&mut open, next));
+    }
+    if !open.tokens.is_empty() {
+        phrases.push(open);
+    }
+    phrases
 }
 
 /// Returns the speech that no word covers.

@@ -10,6 +10,13 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use tch::{Kind, no_grad};
 
+/// What windows that are decoded at the same time may take: half a gigabyte is enough to read weights rarely, and leaves the rest
+/// of a small machine to the other stages.
+const WINDOWS_BYTES_MAX: usize = 512 << 20;
+
+/// A stream with fewer windows reads all weights for too few of them; its core helps another stream instead.
+const STREAM_WINDOWS_MIN: usize = 2;
+
 /// A loaded Whisper model.
 pub struct Whisper {
     pub(crate) network: Network,
@@ -17,6 +24,19 @@ pub struct Whisper {
     pub(crate) settings: Settings,
     /// The folder's name, such as `tiny.en`.
     pub(crate) name: String,
+    /// Cores.
+    pub(crate) threads: i32,
+}
+
+/// How windows are shared out between threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Batches that are heard side by side.
+    pub(crate) streams: usize,
+    /// Windows in a batch.
+    pub(crate) batch_max: usize,
+    /// LibTorch's threads in each stream.
+    pub(crate) threads: i32,
 }
 
 impl Whisper {
@@ -34,8 +54,8 @@ impl Whisper {
     /// As [`Self::load`].
     pub fn load_with(dir: &Path, device: Device, precision: Precision) -> Result<Self> {
         let device = device.resolve()?;
-        let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
-        tch::set_num_threads(i32::try_from(threads).context("counting processors")?);
+        let threads = i32::try_from(std::thread::available_parallelism().map_or(1, |count| count.get())).context("counting processors")?;
+        tch::set_num_threads(threads);
         let weights::Folder { weights, mut settings } = weights::read(dir)?;
         let network = no_grad(|| Network::new(&weights, &settings, device, precision))?;
         let tokens = Tokens::load(dir, network.decoder.vocabulary(), settings.is_multilingual)?;
@@ -44,7 +64,19 @@ impl Whisper {
         }
         check_alignment_heads(&network, &mut settings).map_err(|reason| weights.unsupported(reason))?;
         let name = dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { network, tokens, settings, name })
+        Ok(Self { network, tokens, settings, name, threads })
+    }
+
+    /// Returns how to hear so many windows at once: on a graphics card in one stream, else in as many as there are cores.
+    pub(crate) fn plan(&self, windows: usize, batch_size: usize) -> Plan {
+        let batch_size = batch_size.max(1);
+        if self.network.device != tch::Device::Cpu {
+            return Plan { streams: 1, batch_max: batch_size, threads: self.threads };
+        }
+        let together_max = (WINDOWS_BYTES_MAX / self.network.decoder.window_bytes(self.network.positions())).max(1);
+        let streams = (self.threads.max(1) as usize).min(windows.div_ceil(STREAM_WINDOWS_MIN)).min(together_max).max(1);
+        let threads = (self.threads / streams as i32).max(1);
+        Plan { streams, batch_max: batch_size.min(together_max / streams), threads }
     }
 
     /// Tells whether the model knows more than English.
@@ -76,8 +108,8 @@ impl Whisper {
     /// Returns the likeliest language of one window.
     pub(crate) fn language_of(&self, window: &[f32]) -> Result<(String, f32)> {
         let decoder = &self.network.decoder;
-        let mut cache = decoder.cache(decoder.memory(&self.network.encode(&[window])), 1);
-        let logits = decoder.step(&mut cache, &[self.tokens.start]).view([-1]);
+        let mut cache = decoder.cache(self.network.memory(&[window]), 1, 1);
+        let logits = decoder.projection.logits(&decoder.step(&mut cache, &[self.tokens.start])).view([-1]);
         let ids: Vec<i64> = self.tokens.languages.iter().map(|&(_, id)| id).collect();
         let index = tch::Tensor::from_slice(&ids).to_device(self.network.device);
         let probabilities = logits.index_select(0, &index).softmax(-1, Kind::Float);
@@ -101,7 +133,9 @@ impl Whisper {
     /// When `samples` are longer than one window.
     pub fn encoder_states(&self, samples: &[f32]) -> Result<Vec<f32>> {
         self.check_window(samples)?;
-        no_grad(|| Ok(Vec::try_from(self.network.encode(&[samples]).to_device(tch::Device::Cpu).contiguous().view([-1]))?))
+        no_grad(|| {
+            Ok(Vec::try_from(self.network.encode(&[samples]).to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]))?)
+        })
     }
 
     /// Returns the decoder's logits, token by token, for one window and the given tokens, for comparison with other implementations.
@@ -115,9 +149,11 @@ impl Whisper {
         let decoder = &self.network.decoder;
         ensure!(tokens.len() <= decoder.positions(), "{} tokens are more than the decoder holds", tokens.len());
         no_grad(|| {
-            let mut cache = decoder.cache(decoder.memory(&self.network.encode(&[samples])), tokens.len());
-            let rows =
-                tokens.iter().map(|&token| Vec::<f32>::try_from(decoder.step(&mut cache, &[token]).to_device(tch::Device::Cpu).view([-1])));
+            let mut cache = decoder.cache(self.network.memory(&[samples]), 1, tokens.len());
+            let rows = tokens.iter().map(|&token| {
+                let logits = decoder.projection.logits(&decoder.step(&mut cache, &[token]));
+                Vec::<f32>::try_from(logits.to_device(tch::Device::Cpu).view([-1]))
+            });
             Ok(rows.collect::<Result<Vec<_>, _>>()?.concat())
         })
     }

@@ -54,6 +54,13 @@ fn window_pieces(speech: &[Piece], samples_max: usize) -> usize {
     speech.len()
 }
 
+/// Deals windows out to batches of at most `batch_max`, alike in size and as many as `streams` can work off in equal shares.
+pub(crate) fn batches(windows: &[Window], streams: usize, batch_max: usize) -> Vec<&[Window]> {
+    let count = windows.len().div_ceil(streams * batch_max) * streams;
+    let edge = |batch: usize| windows.len() * batch / count;
+    (0..count).map(|batch| &windows[edge(batch)..edge(batch + 1)]).filter(|batch| !batch.is_empty()).collect()
+}
+
 fn seconds(samples: usize) -> f64 {
     samples as f64 / SAMPLE_RATE as f64
 }
@@ -124,6 +131,18 @@ mod tests {
     #[test]
     fn one_piece_may_fill_a_window() {
         assert_eq!(sizes(&pack(&[piece(0..100, 1), piece(110..210, 1)], 100)), [1, 1]);
+    }
+
+    #[test]
+    fn batches_are_alike_and_fill_all_streams() {
+        let windows = |count: usize| pack(&vec![piece(0..100, 1); count], 100);
+        let sizes =
+            |count, streams, batch_max| batches(&windows(count), streams, batch_max).iter().map(|batch| batch.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(12, 2, 8), [6, 6]);
+        assert_eq!(sizes(27, 2, 8), [6, 7, 7, 7]);
+        assert_eq!(sizes(9, 1, 8), [4, 5]);
+        assert_eq!(sizes(1, 2, 8), [1]);
+        assert!(sizes(0, 2, 8).is_empty());
     }
 
     #[test]

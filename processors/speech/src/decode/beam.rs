@@ -4,7 +4,6 @@ use super::greedy::floats;
 use super::rules::logsumexp;
 use super::{Decoding, Hypothesis};
 use crate::model::decoder::Memory;
-use tch::IndexOp;
 
 /// One unfinished continuation.
 #[derive(Clone)]
@@ -26,11 +25,11 @@ impl Decoding<'_> {
     /// Decodes every row of `memory` with `size` beams each and returns the best hypothesis per row.
     pub(crate) fn beam(&self, memory: &Memory, size: usize) -> Vec<Hypothesis> {
         let windows = memory.order.len();
-        let spread: Vec<i64> = (0..windows as i64).flat_map(|window| std::iter::repeat_n(window, size)).collect();
-        let mut cache = self.network.decoder.cache(memory.select(&spread), self.prompt.len() + self.tokens_max());
-        let logits = self.network.decoder.step(&mut cache, &self.prompt.repeat(windows * size));
-        let no_speech = self.no_speech(&logits);
-        let mut logits = logits.i((.., -1)) + &self.first_bias;
+        let decoder = &self.network.decoder;
+        let mut cache = decoder.cache(memory.all(), windows * size, self.prompt.len() + self.tokens_max());
+        let states = decoder.step(&mut cache, &self.prompt.repeat(windows * size));
+        let no_speech = self.no_speech(&states);
+        let mut logits = decoder.projection.logits(&states.select(1, -1)) + &self.first_bias;
         let start = Beam { tokens: vec![], logprobs: vec![], sum: 0.0 };
         let mut beams = vec![vec![start; size]; windows];
         let mut finished: Vec<Vec<Hypothesis>> = vec![vec![]; windows];
@@ -50,7 +49,7 @@ impl Decoding<'_> {
             }
             cache.reorder(&from);
             let last: Vec<i64> = beams.iter().flatten().filter_map(|beam| beam.tokens.last().copied()).collect();
-            logits = self.network.decoder.step(&mut cache, &last).squeeze_dim(1) + &self.bias;
+            logits = decoder.projection.logits(&decoder.step(&mut cache, &last).squeeze_dim(1)) + &self.bias;
         }
         let best = |(window, mut found): (usize, Vec<Hypothesis>)| {
             if found.is_empty() {

@@ -3,7 +3,7 @@
 use super::rules::{Choice, Scores, logsumexp};
 use super::{Decoding, Hypothesis};
 use crate::model::decoder::Memory;
-use tch::{Device, IndexOp, Kind, Tensor};
+use tch::{Device, IndexOp, Tensor};
 
 /// How a token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,20 +25,21 @@ struct Row {
 }
 
 impl Decoding<'_> {
-    /// Decodes every row of `memory`, which must be in its first order; finished rows leave the batch. Gives the memory back.
-    pub(crate) fn draw(&self, memory: Memory, draw: Draw) -> (Vec<Hypothesis>, Memory) {
-        let rows = memory.order.len();
-        let mut cache = self.network.decoder.cache(memory, self.prompt.len() + self.tokens_max());
-        let logits = self.network.decoder.step(&mut cache, &self.prompt.repeat(rows));
-        let no_speech = self.no_speech(&logits);
-        let mut logits = logits.i((.., -1)) + &self.first_bias;
+    /// Decodes `rows` rows, one per window of `memory`, which must be in its first order, or all of its only window.
+    /// Finished rows leave the batch. Gives the memory back.
+    pub(crate) fn draw(&self, memory: Memory, rows: usize, draw: Draw) -> (Vec<Hypothesis>, Memory) {
+        let mut cache = self.network.decoder.cache(memory, rows, self.prompt.len() + self.tokens_max());
+        let states = self.network.decoder.step(&mut cache, &self.prompt.repeat(rows));
+        let no_speech = self.no_speech(&states);
+        let mut states = states.select(1, -1);
+        let mut bias = &self.first_bias;
         let seed = if let Draw::Sample { seed, .. } = draw { seed } else { 0 };
         let mut live: Vec<Row> = (0..rows).map(|slot| Row::new(slot, seed)).collect();
         let mut done: Vec<Option<Hypothesis>> = vec![None; rows];
         for step in 0.. {
             let choices = match draw {
-                Draw::Likeliest => self.likeliest(&logits, &live),
-                Draw::Sample { temperature, .. } => self.samples(&logits, &mut live, temperature),
+                Draw::Likeliest => self.likeliest(&states, bias, &live),
+                Draw::Sample { temperature, .. } => self.samples(&states, bias, &mut live, temperature),
             };
             for index in (0..live.len()).rev() {
                 let row = &mut live[index];
@@ -54,21 +55,20 @@ impl Decoding<'_> {
                 break;
             }
             let last: Vec<i64> = live.iter().filter_map(|row| row.tokens.last().copied()).collect();
-            logits = self.network.decoder.step(&mut cache, &last).squeeze_dim(1) + &self.bias;
+            states = self.network.decoder.step(&mut cache, &last).squeeze_dim(1);
+            bias = &self.bias;
         }
         (done.into_iter().flatten().collect(), cache.into_memory())
     }
 
-    /// Chooses with as little as possible copied out of the tensor.
-    fn likeliest(&self, logits: &Tensor, live: &[Row]) -> Vec<Choice> {
-        let text = logits.narrow(1, 0, self.rules.end);
-        let (largest, at) = text.max_dim(1, false);
-        // logsumexp of LibTorch is several times slower than its parts.
-        let sums = (text - largest.unsqueeze(1)).exp().sum_dim_intlist(1, false, Kind::Float).log() + &largest;
-        let (largest, at, sums) = (floats(&largest), ids(&at), floats(&sums));
-        let tail = logits.i((.., self.rules.end..));
+    /// Chooses with as little as possible copied out of the tensors.
+    fn likeliest(&self, states: &Tensor, bias: &Tensor, live: &[Row]) -> Vec<Choice> {
+        let (projection, end) = (&self.network.decoder.projection, self.rules.end);
+        let text = projection.likeliest(states, bias, end);
+        let (largest, at, sums) = (floats(&text.logit), ids(&text.token), floats(&text.logsumexp));
+        let tail = projection.logits_from(states, end) + bias.i(end..);
         let width = tail.size()[1] as usize;
-        let tail = floats(&tail.reshape([-1]));
+        let tail = floats(&tail.view([-1]));
         let rows = live.iter().zip(tail.chunks_exact(width)).enumerate();
         rows.map(|(index, (row, tail))| {
             let scores = Scores { best_text: (at[index], largest[index]), text_logsumexp: sums[index], tail };
@@ -77,9 +77,10 @@ impl Decoding<'_> {
         .collect()
     }
 
-    fn samples(&self, logits: &Tensor, live: &mut [Row], temperature: f32) -> Vec<Choice> {
+    fn samples(&self, states: &Tensor, bias: &Tensor, live: &mut [Row], temperature: f32) -> Vec<Choice> {
+        let logits = self.network.decoder.projection.logits(states) + bias;
         let width = logits.size()[1] as usize;
-        let mut logits = floats(&logits.reshape([-1]));
+        let mut logits = floats(&logits.view([-1]));
         let rows = live.iter_mut().zip(logits.chunks_exact_mut(width));
         rows.map(|(row, logits)| {
             self.rules.restrict(&row.tokens, logits);

@@ -7,7 +7,6 @@ use crate::tokens::Tokens;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use std::io::Write;
-use tch::Tensor;
 
 /// Text that compresses better than this repeats itself.
 const COMPRESSION_RATIO_MAX: f32 = 2.4;
@@ -32,25 +31,23 @@ pub(crate) enum Trust {
 }
 
 impl Decoding<'_> {
-    /// Decodes every row of `states`, and those that are not believed again at higher temperatures.
-    /// Also returns the states as the decoder sees them, for alignment.
-    pub(crate) fn believed(&self, states: &Tensor, beam_size: usize, trust: Trust) -> (Vec<Hypothesis>, Memory) {
-        let decoder = &self.network.decoder;
-        let memory = decoder.memory(states);
-        let (first, memory) = if beam_size > 1 { (self.beam(&memory, beam_size), memory) } else { self.draw(memory, Draw::Likeliest) };
+    /// Decodes every window, and those that are not believed again at higher temperatures. Gives the memory back.
+    pub(crate) fn believed(&self, memory: Memory, beam_size: usize, trust: Trust) -> (Vec<Hypothesis>, Memory) {
+        let windows = memory.order.len();
+        let (first, memory) =
+            if beam_size > 1 { (self.beam(&memory, beam_size), memory) } else { self.draw(memory, windows, Draw::Likeliest) };
         if trust == Trust::SureOnly {
             let sure = first.into_iter().map(|found| if self.is_doubtful(&found) { Hypothesis::silence(&found) } else { found });
             return (sure.collect(), memory);
         }
         let mut tried: Vec<Vec<Hypothesis>> = first.into_iter().map(|hypothesis| vec![hypothesis]).collect();
         for (round, &temperature) in FALLBACK_TEMPERATURES.iter().enumerate() {
-            for (row, tried) in tried.iter_mut().enumerate() {
+            for (window, tried) in tried.iter_mut().enumerate() {
                 if !tried.iter().all(|hypothesis| self.is_doubtful(hypothesis)) {
                     continue;
                 }
-                let copies = decoder.memory(&states.narrow(0, row as i64, 1)).select(&[0; SAMPLES]);
                 let seed = SEED.wrapping_add((round * SAMPLES) as u64);
-                let (samples, _) = self.draw(copies, Draw::Sample { temperature, seed });
+                let (samples, _) = self.draw(memory.window(window), SAMPLES, Draw::Sample { temperature, seed });
                 tried.extend(samples.into_iter().max_by(|a, b| a.mean_logprob.total_cmp(&b.mean_logprob)));
             }
         }

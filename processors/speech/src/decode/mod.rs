@@ -78,11 +78,12 @@ impl<'a> Decoding<'a> {
         self.network.decoder.positions() / 2
     }
 
-    /// Returns the probability that nobody speaks, from the logits after the start token.
-    fn no_speech(&self, prompt_logits: &Tensor) -> Vec<f32> {
-        let rows = prompt_logits.size()[0] as usize;
+    /// Returns the probability that nobody speaks, from the states after the start token.
+    fn no_speech(&self, prompt_states: &Tensor) -> Vec<f32> {
+        let rows = prompt_states.size()[0] as usize;
         let Some(token) = self.tokens.no_speech else { return vec![0.0; rows] };
-        let probabilities = prompt_logits.select(1, 0).softmax(-1, Kind::Float).select(1, token);
+        let logits = self.network.decoder.projection.logits(&prompt_states.select(1, 0));
+        let probabilities = logits.softmax(-1, Kind::Float).select(1, token);
         Vec::try_from(probabilities.to_device(tch::Device::Cpu)).expect("a row of f32")
     }
 }

@@ -2,10 +2,33 @@
 
 use crate::error::LoadError;
 use crate::weights::Weights;
+use std::ops::Deref;
 use tch::{Device, Kind, Tensor};
 
 /// Whisper's layer norms use PyTorch's default.
 const NORM_EPSILON: f64 = 1e-5;
+
+/// Numbers that never change once they are loaded: a clone shares them, so that each thread has the network at no cost.
+pub(super) struct Weight(Tensor);
+
+impl Clone for Weight {
+    fn clone(&self) -> Self {
+        Self(self.0.shallow_clone())
+    }
+}
+
+impl Deref for Weight {
+    type Target = Tensor;
+    fn deref(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+impl From<Tensor> for Weight {
+    fn from(tensor: Tensor) -> Self {
+        Self(tensor)
+    }
+}
 
 /// Where and in what kind a layer's tensors live.
 #[derive(Clone, Copy)]
@@ -15,15 +38,16 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn put(self, tensor: &Tensor) -> Tensor {
-        tensor.to_device(self.device).to_kind(self.kind).contiguous()
+    pub(super) fn put(self, tensor: &Tensor) -> Weight {
+        tensor.to_device(self.device).to_kind(self.kind).contiguous().into()
     }
 }
 
 /// An affine map.
+#[derive(Clone)]
 pub(super) struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Weight,
+    bias: Weight,
 }
 
 impl Linear {
@@ -48,14 +72,15 @@ impl Linear {
     }
 
     pub(super) fn forward(&self, input: &Tensor) -> Tensor {
-        input.linear(&self.weight, Some(&self.bias))
+        input.linear(&self.weight, Some(&*self.bias))
     }
 }
 
 /// A layer norm over the last dimension.
+#[derive(Clone)]
 pub(super) struct Norm {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Weight,
+    bias: Weight,
     width: i64,
 }
 
@@ -67,11 +92,12 @@ impl Norm {
     }
 
     pub(super) fn forward(&self, input: &Tensor) -> Tensor {
-        input.layer_norm([self.width], Some(&self.weight), Some(&self.bias), NORM_EPSILON, false)
+        input.layer_norm([self.width], Some(&*self.weight), Some(&*self.bias), NORM_EPSILON, false)
     }
 }
 
 /// The two-layer network after each attention, with its norm and residual.
+#[derive(Clone)]
 pub(super) struct FeedForward {
     norm: Norm,
     expand: Linear,
@@ -94,6 +120,7 @@ impl FeedForward {
 }
 
 /// Self-attention's projections with its norm: one fused map in, one map out.
+#[derive(Clone)]
 pub(super) struct SelfAttention {
     norm: Norm,
     input: Linear,

@@ -1,5 +1,6 @@
 //! Log-mel features as the reference computes them: 25 ms windows every 10 ms, Slaney filters, 80 dB of range.
 
+use super::layers::Weight;
 use tch::{Device, IndexOp, Kind, Tensor};
 
 /// Samples per second that Whisper hears.
@@ -11,9 +12,10 @@ const BINS: usize = FFT as usize / 2 + 1;
 /// Range kept below the loudest value, in powers of ten.
 const RANGE: f64 = 8.0;
 
+#[derive(Clone)]
 pub(super) struct Mel {
-    filters: Tensor,
-    window: Tensor,
+    filters: Weight,
+    window: Weight,
     frames: i64,
     device: Device,
 }
@@ -21,7 +23,8 @@ pub(super) struct Mel {
 impl Mel {
     pub(super) fn new(mels: i64, frames: i64, device: Device) -> Self {
         let filters = Tensor::from_slice(&slaney_filters(mels as usize)).reshape([mels, BINS as i64]).to_device(device);
-        Self { filters, window: Tensor::hann_window(FFT, (Kind::Float, device)), frames, device }
+        let window = Tensor::hann_window(FFT, (Kind::Float, device));
+        Self { filters: filters.into(), window: window.into(), frames, device }
     }
 
     pub(super) fn frames(&self) -> i64 {
@@ -39,7 +42,7 @@ impl Mel {
         let audio = Tensor::from_slice(&padded).reshape([windows.len() as i64, 1, length as i64]).to_device(self.device);
         // `stft_center` cannot be called through tch 0.26, so the reflection is done by hand.
         let audio = audio.reflection_pad1d([FFT / 2, FFT / 2]).squeeze_dim(1);
-        let spectrum = audio.stft(FFT, HOP as i64, FFT, Some(&self.window), false, true, true, false);
+        let spectrum = audio.stft(FFT, HOP as i64, FFT, Some(&*self.window), false, true, true, false);
         let power = spectrum.abs().square().i((.., .., ..self.frames));
         let log = self.filters.matmul(&power).clamp_min(1e-10).log10();
         let loudest = log.amax([1i64, 2].as_slice(), true);
