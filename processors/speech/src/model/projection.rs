@@ -133,8 +133,9 @@ mod tests {
         tch::manual_seed(1);
         let options = (Kind::Float, Device::Cpu);
         let embedding = || Weight::from(Tensor::randn([1_000, 64], options));
-        let (states, bias) = (Tensor::randn([5, 64], options), Tensor::zeros([1_000], options));
-        let _ = bias.narrow(0, 10, 400).fill_(f64::NEG_INFINITY);
+        let never = Tensor::full([400], f64::NEG_INFINITY, options);
+        let bias = Tensor::cat(&[Tensor::zeros([10], options), never, Tensor::zeros([590], options)], 0);
+        let states = Tensor::randn([5, 64], options);
         let exact = Projection::new(embedding(), false);
         let rough = Projection { rough: Projection::new(exact.exact.clone(), true).rough, ..exact.clone() };
         let (exact, rough) = (exact.likeliest(&states, &bias, 900), rough.likeliest(&states, &bias, 900));
