@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod film;
+mod full_disk;
 mod outcome;
 mod resume;
 mod room;

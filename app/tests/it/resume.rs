@@ -62,7 +62,7 @@ fn start(room: &Room) -> Child {
 }
 
 /// Returns the lines that a follower prints.
-fn lines(follower: &mut Following) -> Receiver<String> {
+pub(crate) fn lines(follower: &mut Following) -> Receiver<String> {
     let out = BufReader::new(follower.0.stdout.take().unwrap());
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -76,7 +76,7 @@ fn lines(follower: &mut Following) -> Receiver<String> {
 }
 
 /// Waits until the log has an event of type `moment`, whose video is not the refused one.
-fn wait_for(lines: &Receiver<String>, moment: &str, run: &mut Child) {
+pub(crate) fn wait_for(lines: &Receiver<String>, moment: &str, run: &mut Child) {
     let mut submissions = 0;
     loop {
         let line = lines.recv_timeout(EVENT_WAIT).unwrap_or_else(|error| panic!("waiting for {moment}: {error}, {:?}", run.try_wait()));
