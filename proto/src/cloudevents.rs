@@ -5,7 +5,7 @@ use crate::{Metadata, Recorded, schema};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use domain::Timestamp;
-use domain::id::{EventId, WorkspaceId};
+
 use serde_json::{Map, Value, json};
 
 /// The `source` of every event: a workspace is where it happened.
@@ -45,8 +45,8 @@ pub fn from_attributes<'a>(get: impl Fn(&str) -> Option<&'a str>, payload: Bytes
     let workspace = required("source")?.strip_prefix("/workspaces/").ok_or("source is not a workspace")?;
     let time = DateTime::parse_from_rfc3339(required("time")?).map_err(|error| format!("time: {error}"))?;
     Ok(Recorded {
-        id: EventId(parse(required("id")?, "id")?),
-        workspace: WorkspaceId(parse(workspace, "source")?),
+        id: parse(required("id")?, "id")?,
+        workspace: parse(workspace, "source")?,
         stream: parse(required("subject")?, "subject")?,
         version: number("streamversion")?,
         position: number("position")?,
@@ -57,7 +57,7 @@ pub fn from_attributes<'a>(get: impl Fn(&str) -> Option<&'a str>, payload: Bytes
             at: Timestamp(u64::try_from(time.timestamp_micros()).map_err(|_| "time is before 1970")?),
             actor: required("actor")?.to_owned(),
             correlation: parse(required("correlationid")?, "correlationid")?,
-            causation: get("causationid").map(|id| parse(id, "causationid").map(EventId)).transpose()?,
+            causation: get("causationid").map(|id| parse(id, "causationid")).transpose()?,
             traceparent: get("traceparent").map(str::to_owned),
         },
     })

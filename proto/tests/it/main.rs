@@ -100,7 +100,8 @@ fn events_of_before_render_settings_were_recorded_get_the_defaults_of_then() {
     };
     for line in include_str!("../golden/events-before-settings.txt").lines() {
         let [event_type, _, hex] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let payload: Vec<u8> = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
+        let payload: Vec<u8> =
+            hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
         if event_type == "clip.render_requested" {
             let event = Clip::decode(event_type, 1, &payload).unwrap().unwrap();
             let clip::Event::RenderRequested { settings, .. } = event else { panic!("{event:?}") };
@@ -150,4 +151,15 @@ fn wrong_bytes_name_the_type_and_the_field() {
     let truncated = Encoded { event_type: "clip.retrimmed", schema_version: 1, payload: vec![].into() };
     let error = recorded("clip", truncated).event().unwrap_err();
     assert_eq!(error.to_string(), "undecodable clip.retrimmed v1: from is missing");
+}
+
+#[test]
+fn attributes_read_back_what_they_show() {
+    for event in every_event() {
+        let (category, encoded) = encode(&event);
+        let recorded = recorded(category, encoded);
+        let attributes = cloudevents::attributes(&recorded);
+        let get = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        assert_eq!(cloudevents::from_attributes(get, recorded.payload.clone()), Ok(recorded));
+    }
 }

@@ -245,13 +245,14 @@ async fn readers_see_no_gap_and_no_duplicate_while_others_write(log: &impl Log) 
 
 /// Appends, and sends the same commit again while the outcome is unknown.
 async fn append(log: &impl Log, commit: Commit) -> Result<Appended, AppendError> {
+    let mut last = None;
     for _ in 0..ATTEMPTS_MAX {
         match log.append(commit.clone()).await {
-            Err(AppendError::Unknown(_)) => {}
+            Err(AppendError::Unknown(reason)) => last = Some(reason),
             known => return known,
         }
     }
-    panic!("the outcome stayed unknown in {ATTEMPTS_MAX} attempts")
+    panic!("the outcome stayed unknown in {ATTEMPTS_MAX} attempts: {last:?}")
 }
 
 fn accepted(result: Result<Appended, AppendError>) -> Appended {

@@ -19,6 +19,8 @@ pub(crate) fn brokers() -> String {
 
 /// Returns settings for a log that no other test uses.
 pub(crate) fn fresh(name: &str) -> Settings {
+    // What clients and sequencers have to say is shown when a test fails.
+    drop(tracing_subscriber::fmt().with_test_writer().with_env_filter("warn,runtime=debug").try_init());
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     Settings::plain(brokers(), format!("test.{name}.{nanos:x}"))
 }

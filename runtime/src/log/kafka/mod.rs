@@ -12,8 +12,8 @@ mod topics;
 mod wire;
 
 pub use check::{Report, check};
-pub use sequence::sequence;
 pub(crate) use follow::is_passing;
+pub use sequence::sequence;
 pub use settings::{Settings, partition_of};
 pub use topics::{Generation, Layout, LogProblem, PARTITIONS_MAX, generation, init};
 pub use wire::COMMIT_REJECTED;

@@ -181,13 +181,13 @@ pub(super) fn output_from_record(record: &impl Message) -> anyhow::Result<Output
     let get = |name: &str| attributes.get(name).copied();
     let required = |name: &str| get(name).with_context(|| format!("{name} is missing"));
     let payload = record.payload().unwrap_or_default();
-    let commit = CommitId(required("commitid")?.parse()?);
+    let commit = required("commitid")?.parse()?;
     let place = Place { commit_offset: required("commitoffset")?.parse()?, index: required("commitindex")?.parse()? };
     let body = if required("type")? == COMMIT_REJECTED {
         let source = required("source")?.strip_prefix("/workspaces/").context("source is not a workspace")?;
         let message = wire::CommitRejected::decode(payload)?;
         let conflict = Conflict { stream: message.stream.parse()?, expected: expected_back(message.expected)?, actual: message.actual };
-        Body::Rejected { workspace: WorkspaceId(source.parse()?), conflict }
+        Body::Rejected { workspace: source.parse()?, conflict }
     } else {
         let event = cloudevents::from_attributes(get, Bytes::copy_from_slice(payload)).map_err(|problem| anyhow!(problem))?;
         Body::Event(event)
