@@ -12,6 +12,7 @@ mod preview;
 mod scale;
 mod sound;
 mod source;
+mod stretch;
 mod timeline;
 mod video;
 

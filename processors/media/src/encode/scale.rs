@@ -4,10 +4,7 @@
 //! Shrinking averages over what a sample covers, or fine patterns would shimmer.
 
 use super::frame::{Plane, PlaneMut};
-
-/// Weights are in 1/128: products with a byte then fit 16 bits, which vector units take eight at a time.
-const WEIGHT_BITS: u32 = 7;
-const ONE: u16 = 1 << WEIGHT_BITS;
+use super::stretch::{Columns, mix, tap};
 
 /// Weights of averaging add up to 256: a sum of weighted bytes then fits 16 bits.
 const WHOLE: f64 = 256.0;
@@ -24,16 +21,9 @@ pub(crate) struct Crop {
 /// Scales crops; keeps its buffers from frame to frame.
 #[derive(Default)]
 pub(crate) struct Scaler {
-    columns: Vec<Tap>,
+    columns: Columns,
     rows: [Vec<u8>; 2],
     averaged: Vec<u16>,
-}
-
-/// Where one output sample comes from: `index` and its follower, the follower with `weight`/128.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tap {
-    index: u32,
-    weight: u16,
 }
 
 impl Scaler {
@@ -70,29 +60,27 @@ impl Scaler {
     }
 
     fn interpolate(&mut self, from: &Plane<'_>, crop: Crop, to: &mut PlaneMut<'_>) {
-        let step = crop.width / to.width as f64;
-        self.columns.clear();
-        self.columns.extend((0..to.width).map(|x| tap(crop.left + (x as f64 + 0.5) * step - 0.5, from.width)));
+        self.columns.set(crop.left, crop.width, to.width, from.width);
         let step = crop.height / to.height as f64;
         let [upper, lower] = &mut self.rows;
         upper.resize(to.width, 0);
         lower.resize(to.width, 0);
         let mut held = (usize::MAX, usize::MAX);
         for y in 0..to.height {
-            let Tap { index, weight } = tap(crop.top + (y as f64 + 0.5) * step - 0.5, from.height);
-            let wanted = (index as usize, (index as usize + 1).min(from.height - 1));
+            let tap = tap(crop.top + (y as f64 + 0.5) * step - 0.5, from.height);
+            let wanted = (tap.index, (tap.index + 1).min(from.height - 1));
             if held.1 == wanted.0 && held.0 != wanted.0 {
                 std::mem::swap(upper, lower);
                 held = (held.1, usize::MAX);
             }
             if held.0 != wanted.0 {
-                stretch(from.row(wanted.0), &self.columns, upper);
+                self.columns.stretch(from.row(wanted.0), upper);
             }
             if held.1 != wanted.1 {
-                stretch(from.row(wanted.1), &self.columns, lower);
+                self.columns.stretch(from.row(wanted.1), lower);
             }
             held = wanted;
-            mix(upper, lower, weight, to.row(y));
+            mix(upper, lower, tap.weight, to.row(y));
         }
     }
 }
@@ -101,31 +89,6 @@ impl Scaler {
 fn chroma_crop(crop: Crop, width: usize) -> Crop {
     let step = crop.width / 2.0 / width as f64;
     Crop { left: crop.left / 2.0 + (1.0 - step) / 4.0, top: crop.top / 2.0, width: crop.width / 2.0, height: crop.height / 2.0 }
-}
-
-fn tap(position: f64, length: usize) -> Tap {
-    let position = position.clamp(0.0, (length - 1) as f64);
-    let index = (position as usize).min(length.saturating_sub(2));
-    let weight = ((position - index as f64) * f64::from(ONE)).round() as u16;
-    Tap { index: index as u32, weight }
-}
-
-fn stretch(from: &[u8], columns: &[Tap], to: &mut [u8]) {
-    if from.len() == 1 {
-        return to.fill(from[0]);
-    }
-    for (to, tap) in to.iter_mut().zip(columns) {
-        let index = tap.index as usize;
-        let (left, right) = (u16::from(from[index]), u16::from(from[index + 1]));
-        *to = ((left * (ONE - tap.weight) + right * tap.weight + ONE / 2) >> WEIGHT_BITS) as u8;
-    }
-}
-
-fn mix(upper: &[u8], lower: &[u8], weight: u16, to: &mut [u8]) {
-    let rest = ONE - weight;
-    for ((to, upper), lower) in to.iter_mut().zip(upper).zip(lower) {
-        *to = ((u16::from(*upper) * rest + u16::from(*lower) * weight + ONE / 2) >> WEIGHT_BITS) as u8;
-    }
 }
 
 /// Returns, for each output sample, the first sample that it covers and the weights from there on, which add up to 256.
