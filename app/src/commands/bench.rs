@@ -91,7 +91,7 @@ fn render(file: &Path) -> anyhow::Result<Value> {
     };
     let out = folder.path().join("clip.mp4");
     let rendered = encode::render(file, &facts, &list, &out, &mut |_| {}, &AtomicBool::new(false))?;
-    Ok(json!({ "seconds": started.elapsed().as_secs_f64(), "frames": rendered.frames, "bytes": rendered.bytes }))
+    Ok(json!({ "seconds": started.elapsed().as_secs_f64(), "frames": rendered.frames, "layout": list.layout, "bytes": rendered.bytes }))
 }
 
 /// Words at the pace of speech, so that captions change as often as they would.

@@ -7,6 +7,7 @@ mod candidate;
 mod decision;
 mod faces;
 mod facts;
+pub mod safe_area;
 mod transcript;
 
 pub use analysis::{Analysis, Face, KeyFrame, Loudness, Prosody, Rect, Shot};

@@ -10,7 +10,6 @@ mod plan;
 pub mod poster;
 pub mod quality;
 pub mod reframe;
-pub mod safe_area;
 pub mod subtitles;
 mod timeline;
 

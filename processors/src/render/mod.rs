@@ -5,13 +5,13 @@ use crate::failure::{self, Fault};
 use crate::tools::teller;
 use domain::BlobRef;
 use domain::artefact::{
-    Analysis, CAPTIONS_VERSION, CaptionStyle, Captions, DecisionList, FaceSample, Loudness, MediaFacts, RenderSettings, Transcript, Word,
+    Analysis, CAPTIONS_VERSION, CaptionStyle, Captions, DecisionList, MediaFacts, RenderSettings, Transcript, Word,
 };
 use domain::clip::{self, Clip, Event, Rendition};
 use domain::id::{ClipId, VideoId};
 use domain::video::{self, Failure, RenderOutcome, Video};
 use edit::{Timeline, cues, subtitles};
-use media::child::Request;
+use media::child::{Request, Survey};
 use media::encode::Rendered;
 use proto::{Recorded, Wire};
 use runtime::dispatch::{Failure as GaveUp, GIVE_UP, JobContext, Processor};
@@ -104,12 +104,16 @@ impl Render {
         let list = self.plan(job, context, &path, &facts, &words).await?;
         let (video, poster) = (tools.blobs.scratch()?, tools.blobs.scratch()?);
         let length = job.wish.span.duration();
-        let request = Request::Render { source: path.clone(), facts: facts.clone(), list: Box::new(list.clone()), out: video.path.clone() };
+        let request = Request::Render {
+            source: path,
+            facts: facts.clone(),
+            list: Box::new(list.clone()),
+            out: video.path.clone(),
+            poster: poster.path.clone(),
+        };
         let _rendered: Rendered = tools
             .media(request, length, context, teller(context, job.video, Self::NAME, format!("{} {}", job.clip, job.wish.ratio), length))
             .await?;
-        let request = Request::Poster { source: path, facts: facts.clone(), list: Box::new(list.clone()), out: poster.path.clone() };
-        let () = tools.media(request, length, context, |_| {}).await?;
         self.keep(&list, &facts, &words, [&video.path, &poster.path]).await
     }
 
@@ -124,12 +128,8 @@ impl Render {
         let tools = &self.0;
         let analysis: Analysis = tools.get_json(&job.analysis).await?;
         let (span, length) = (job.wish.span, job.wish.span.duration());
-        let request = Request::FacesIn { path: path.to_owned(), facts: facts.clone(), span, rate: FACE_RATE_HZ };
-        let faces: Vec<FaceSample> = tools.media(request, length, context, |_| {}).await?;
-        let loudness: Option<Loudness> = match facts.audio {
-            Some(_) => tools.media(Request::LoudnessOf { path: path.to_owned(), span }, length, context, |_| {}).await?,
-            None => None,
-        };
+        let request = Request::Survey { path: path.to_owned(), facts: facts.clone(), span, rate: FACE_RATE_HZ };
+        let Survey { faces, loudness } = tools.media(request, length, context, |_| {}).await?;
         let source = edit::Source {
             blob: job.original.clone(),
             facts,

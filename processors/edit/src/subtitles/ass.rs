@@ -1,9 +1,8 @@
 //! Advanced SubStation Alpha with karaoke times and the look of the burnt-in captions.
 
 use crate::cues::{joined, needs_space};
-use crate::safe_area;
 use domain::MediaTime;
-use domain::artefact::{CaptionStyle, Captions, Cue, Picture};
+use domain::artefact::{CaptionStyle, Captions, Cue, Picture, safe_area};
 use std::fmt::Write;
 
 /// How a style looks in ASS; colours are `&HAABBGGRR`.

@@ -1,9 +1,9 @@
 //! Lays out and draws one cue.
 
 use super::fonts::{Choice, FAMILIES, font_map};
-use super::style::{Colour, Look, OUTLINE, SHADOW, SafeArea, safe_area};
+use super::style::{Colour, Look, OUTLINE, SHADOW};
 use anyhow::{Context, Result};
-use domain::artefact::{Cue, Picture};
+use domain::artefact::{Cue, Picture, safe_area};
 
 /// Each try shrinks the letters to what the last one was too large by; hinting is off, so the second fits but for rounding.
 const SHRINK_TRIES: u32 = 4;
@@ -15,7 +15,7 @@ const SHADOW_SPREAD: f64 = 1.25;
 pub(super) struct Painter {
     look: Look,
     /// Safe area in pixels of the picture.
-    area: SafeArea,
+    area: Area,
     /// Width and height of the picture.
     size: (f64, f64),
     bundled: pango::Context,
@@ -34,6 +34,14 @@ pub(super) struct Drawn {
     em: f64,
 }
 
+/// The safe area, as lengths are reckoned here.
+struct Area {
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+}
+
 struct Line {
     layout: pango::Layout,
     /// On the surface.
@@ -48,8 +56,9 @@ struct Line {
 impl Painter {
     pub(super) fn new(look: Look, picture: &Picture) -> Result<Self> {
         let (width, height) = (f64::from(picture.width), f64::from(picture.height));
-        let part = safe_area(picture.ratio);
-        let area = SafeArea { left: part.left * width, top: part.top * height, right: part.right * width, bottom: part.bottom * height };
+        let area = safe_area::scaled(safe_area::of(picture.ratio), picture.ratio, picture.width, picture.height);
+        let [left, top, right, bottom] = [area.left, area.top, area.right, area.bottom].map(f64::from);
+        let area = Area { left, top, right, bottom };
         Ok(Self { look, area, size: (width, height), bundled: context(Choice::Bundled)?, installed: None })
     }
 

@@ -53,7 +53,7 @@ impl Overlay {
             for x in (0..columns).step_by(2) {
                 let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(right, down)| pixels.at(first_x + x + right, first_y + y + down));
                 let mean: [f32; 4] = std::array::from_fn(|channel| corners.iter().map(|pixel| pixel[channel]).sum::<f32>() / 4.0);
-                overlay.chroma_cover.push(mean[3].round() as u8);
+                overlay.chroma_cover.push(rounded(mean[3]));
                 overlay.chroma[0].push(mixed(mean, BLUE_DIFFERENCE, GREY));
                 overlay.chroma[1].push(mixed(mean, RED_DIFFERENCE, GREY));
             }
@@ -110,7 +110,12 @@ impl Pixels<'_> {
 fn mixed(pixel: [f32; 4], weights: [f32; 3], offset: f32) -> u8 {
     let value = pixel[0] * weights[0] + pixel[1] * weights[1] + pixel[2] * weights[2] + pixel[3] * offset;
     // Premultiplied: the value never exceeds its coverage, so adding it cannot overflow.
-    value.round().clamp(0.0, pixel[3].round()) as u8
+    rounded(value).min(rounded(pixel[3]))
+}
+
+/// Rounds by adding and cutting off, which is one instruction; `f32::round` is a call on processors of any age.
+fn rounded(value: f32) -> u8 {
+    (value + 0.5) as u8
 }
 
 fn over(plane: &mut PlaneMut<'_>, (left, top): (usize, usize), (width, height): (usize, usize), cover: &[u8], values: &[u8]) {

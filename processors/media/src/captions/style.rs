@@ -1,6 +1,6 @@
 //! How caption styles look, as data.
 
-use domain::artefact::{CaptionStyle, Ratio};
+use domain::artefact::CaptionStyle;
 
 /// A colour, 0 to 1 each, with its opacity.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,22 +69,5 @@ pub(super) const fn look(style: CaptionStyle) -> Option<Look> {
             radius: 0.22,
         }),
         CaptionStyle::Clean => None,
-    }
-}
-
-/// Where captions may stand, in parts of the picture: what the players' own buttons and texts leave free.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct SafeArea {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) right: f64,
-    pub(super) bottom: f64,
-}
-
-pub(super) const fn safe_area(ratio: Ratio) -> SafeArea {
-    match ratio {
-        // What TikTok, Reels and Shorts leave free of 1080×1920: their buttons are at the right.
-        Ratio::Portrait => SafeArea { left: 108.0 / 1080.0, top: 250.0 / 1920.0, right: 900.0 / 1080.0, bottom: 1440.0 / 1920.0 },
-        Ratio::Tall | Ratio::Square | Ratio::Landscape => SafeArea { left: 0.1, top: 0.05, right: 0.9, bottom: 0.9 },
     }
 }

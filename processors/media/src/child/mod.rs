@@ -11,7 +11,7 @@ mod work;
 pub use serve::serve;
 
 use crate::probe;
-use domain::artefact::{DecisionList, MediaFacts};
+use domain::artefact::{DecisionList, FaceSample, Loudness, MediaFacts};
 use domain::{MediaTime, Span};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -45,13 +45,6 @@ pub enum Request {
         /// Where the 16 kHz WAV goes.
         wav_out: PathBuf,
     },
-    /// [`crate::listen::loudness_of`]; answers `Option<Loudness>`.
-    LoudnessOf {
-        /// The file.
-        path: PathBuf,
-        /// What is measured.
-        span: Span,
-    },
     /// [`crate::look::look`]; answers [`crate::look::Seen`].
     Look {
         /// The file.
@@ -59,18 +52,18 @@ pub enum Request {
         /// What the probe said.
         facts: MediaFacts,
     },
-    /// [`crate::look::faces_in`]; answers `Vec<FaceSample>`.
-    FacesIn {
+    /// [`crate::look::faces_in`] and [`crate::listen::loudness_of`]; answers [`Survey`].
+    Survey {
         /// The file.
         path: PathBuf,
         /// What the probe said.
         facts: MediaFacts,
-        /// Where to look.
+        /// Where to look and listen.
         span: Span,
-        /// Samples per second.
+        /// Samples of faces per second.
         rate: f64,
     },
-    /// [`crate::encode::render`]; answers [`crate::encode::Rendered`].
+    /// [`crate::encode::render`] and [`crate::poster::poster`]; answers [`crate::encode::Rendered`].
     Render {
         /// The original.
         source: PathBuf,
@@ -80,18 +73,18 @@ pub enum Request {
         list: Box<DecisionList>,
         /// Where the MP4 goes.
         out: PathBuf,
-    },
-    /// [`crate::poster::poster`]; answers nothing.
-    Poster {
-        /// The original.
-        source: PathBuf,
-        /// What the probe said.
-        facts: MediaFacts,
-        /// What was made.
-        list: Box<DecisionList>,
         /// Where the JPEG goes.
-        out: PathBuf,
+        poster: PathBuf,
     },
+}
+
+/// What a rendition of a span is planned on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Samples in order.
+    pub faces: Vec<FaceSample>,
+    /// `None` without sound, or when it is silent.
+    pub loudness: Option<Loudness>,
 }
 
 /// What a child may use.

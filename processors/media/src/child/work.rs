@@ -1,6 +1,6 @@
 //! What each request means: one line per request.
 
-use super::{Failure, Request};
+use super::{Failure, Request, Survey};
 use crate::decode::DecodeError;
 use crate::listen::{ListenError, listen, loudness_of};
 use crate::look::{faces_in, look};
@@ -15,11 +15,17 @@ pub(super) fn perform(request: Request, progress: &mut dyn FnMut(f32), cancel: &
         Request::Probe { path, limits } => answer(probe(&path, limits)?),
         Request::CheckWhole { path, facts } => answer(check_whole(&path, &facts, progress)?),
         Request::Listen { path, wav_out } => answer(listen(&path, &wav_out, progress)?),
-        Request::LoudnessOf { path, span } => answer(loudness_of(&path, span)?),
         Request::Look { path, facts } => answer(look(&path, &facts, progress)?),
-        Request::FacesIn { path, facts, span, rate } => answer(faces_in(&path, &facts, span, rate, progress)?),
-        Request::Render { source, facts, list, out } => answer(encode::render(&source, &facts, &list, &out, progress, cancel)?),
-        Request::Poster { source, facts, list, out } => answer(poster(&source, &facts, &list, &out)?),
+        Request::Survey { path, facts, span, rate } => {
+            let faces = faces_in(&path, &facts, span, rate, progress)?;
+            let loudness = if facts.audio.is_some() { loudness_of(&path, span)? } else { None };
+            answer(Survey { faces, loudness })
+        }
+        Request::Render { source, facts, list, out, poster: poster_out } => {
+            let rendered = encode::render(&source, &facts, &list, &out, progress, cancel)?;
+            poster(&source, &facts, &list, &poster_out)?;
+            answer(rendered)
+        }
     }
 }
 
@@ -74,6 +80,9 @@ impl From<ListenError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        machine("MEDIA", format!("{error:#}"))
+        match error.downcast::<DecodeError>() {
+            Ok(error) => error.into(),
+            Err(error) => machine("MEDIA", format!("{error:#}")),
+        }
     }
 }

@@ -55,9 +55,11 @@ struct Watch {
     is_decoding: bool,
     /// When the newest unit was shown at the first complaint.
     complaint_at: Option<MediaTime>,
+    /// Whether that came from a decoder of sound.
+    is_of_sound: bool,
 }
 
-static WATCH: Mutex<Watch> = Mutex::new(Watch { unit_at: MediaTime::ZERO, is_decoding: false, complaint_at: None });
+static WATCH: Mutex<Watch> = Mutex::new(Watch { unit_at: MediaTime::ZERO, is_decoding: false, complaint_at: None, is_of_sound: false });
 
 fn watch() -> MutexGuard<'static, Watch> {
     WATCH.lock().unwrap_or_else(PoisonError::into_inner)
@@ -77,6 +79,7 @@ pub(crate) fn hear() {
         let mut watch = watch();
         if is_complaint && watch.is_decoding && watch.complaint_at.is_none() {
             watch.complaint_at = Some(watch.unit_at);
+            watch.is_of_sound = category.name() == "audiodecoder";
         }
     });
 }
@@ -86,23 +89,29 @@ fn is_refusal(function: &glib::GStr) -> bool {
 }
 
 /// Begins anew, for another file or another place in it.
-pub(super) fn forget() {
-    *watch() = Watch { unit_at: MediaTime::ZERO, is_decoding: false, complaint_at: None };
+pub(crate) fn forget() {
+    *watch() = Watch { unit_at: MediaTime::ZERO, is_decoding: false, complaint_at: None, is_of_sound: false };
 }
 
 /// Notes that a unit goes into the decoder.
-pub(super) fn enters(at: MediaTime) {
+pub(crate) fn enters(at: MediaTime) {
     watch().unit_at = at;
 }
 
 /// Notes that something comes out of it.
-pub(super) fn leaves() {
+pub(crate) fn leaves() {
     watch().is_decoding = true;
 }
 
 /// Returns where the decoder complained first, if it did.
 pub(super) fn complaint_at() -> Option<MediaTime> {
     watch().complaint_at
+}
+
+/// Returns the damage that a decoder of pictures complained of first, if it did; for where sound is decoded beside.
+pub(crate) fn of_picture() -> Option<Damage> {
+    let watch = watch();
+    watch.complaint_at.filter(|_| !watch.is_of_sound).map(Damage::to_picture)
 }
 
 #[cfg(test)]

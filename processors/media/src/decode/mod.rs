@@ -4,8 +4,10 @@
 //! Times are *stream times*: a demuxer may shift time stamps (an edit list for B-frames, a transport stream's clock), and only
 //! the segment says by how much, so a raw time stamp is never used.
 
-mod damage;
+pub(crate) mod damage;
+mod disposable;
 mod open;
+mod padded;
 mod picture;
 mod sound;
 
@@ -15,6 +17,7 @@ pub use sound::{Chunk, Pcm, Sound};
 
 pub(crate) use damage::hear;
 pub(crate) use open::{Opened, Wanted, is_container};
+pub(crate) use padded::take_padded;
 pub(crate) use sound::as_chunk;
 
 use crate::MissingPlugins;

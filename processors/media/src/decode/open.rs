@@ -174,6 +174,10 @@ fn build(path: &Path, wanted: &Wanted<'_>) -> Result<Opened, DecodeError> {
     pipeline.add_many([&source, &decoder, chain.upcast_ref()]).map_err(|_| broken("no pipeline"))?;
     source.link(&decoder).map_err(|_| broken("no source link"))?;
 
+    if wanted.track == Track::Picture {
+        let sinks = chain.children().into_iter().filter_map(|element| element.downcast::<gst_app::AppSink>().ok());
+        sinks.for_each(|sink| super::take_padded(&sink));
+    }
     choose_track(&decoder, wanted.track);
     prepare_decoders(&decoder, wanted.gate.clone());
     link_when_found(&pipeline, &decoder, &chain, wanted.track);

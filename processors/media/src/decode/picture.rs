@@ -1,5 +1,6 @@
 //! Decoded pictures, in order.
 
+use super::disposable::is_disposable;
 use super::open::Gate;
 use super::{DecodeError, Opened, ROUNDING_US, Track, Wanted, media_time, unit_time};
 use domain::{MediaTime, Span};
@@ -9,6 +10,7 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Few pictures are in flight: each is 3 MB at 1080p, and the reader is nearly always the slower side.
 const CHAIN: &str =
@@ -30,6 +32,9 @@ pub struct Unit {
 pub enum Pick {
     /// All of them.
     All,
+    /// Pictures no further apart than about this, and all that they are made of. Half of a usual film is made of nothing else,
+    /// so that this costs little more than half.
+    OneIn(MediaTime),
     /// Those for which the function, called once per unit in decoding order, returns true.
     /// A stream is only decodable if each unit comes with the key unit before it and all between.
     Units(Arc<dyn Fn(Unit) -> bool + Send + Sync>),
@@ -59,6 +64,7 @@ impl Frames {
     pub fn open(path: &Path, span: Option<Span>, pick: Pick) -> Result<Self, DecodeError> {
         let gate: Option<Gate> = match pick {
             Pick::All => None,
+            Pick::OneIn(time) => Some(sparse(time)),
             Pick::Units(choose) => Some(Arc::new(move |pad, buffer| choose(unit(pad, buffer)))),
         };
         let opened = Opened::new(path, Wanted { track: Track::Picture, chain: CHAIN, gate }, span)?;
@@ -126,6 +132,19 @@ fn as_frame(sample: &gst::Sample) -> Option<Frame> {
     let duration = buffer.duration().map(media_time);
     let picture = gst_video::VideoFrame::from_buffer_readable(buffer, &info).ok()?;
     Some(Frame { at, duration, picture })
+}
+
+/// Keeps what other pictures are made of, and as many more as are needed to have one in each `time`.
+fn sparse(time: MediaTime) -> Gate {
+    let covered_us = AtomicU64::new(0);
+    Arc::new(move |pad, buffer| {
+        let at = unit(pad, buffer).at;
+        if at.0 < covered_us.load(Ordering::Relaxed) && is_disposable(pad, buffer) {
+            return false;
+        }
+        covered_us.fetch_max(at.plus(time).0, Ordering::Relaxed);
+        true
+    })
 }
 
 fn unit(pad: &gst::Pad, buffer: &gst::Buffer) -> Unit {

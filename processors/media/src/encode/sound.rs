@@ -60,12 +60,21 @@ pub(crate) fn make(source: &Path, list: &DecisionList, timeline: &Timeline, chai
 pub(crate) fn measure(sound: &[f32]) -> Result<Option<Loudness>> {
     let mut meter = EbuR128::new(2, SAMPLE_RATE, Mode::I | Mode::LRA | Mode::TRUE_PEAK).context("measuring loudness")?;
     meter.add_frames_f32(sound).context("measuring loudness")?;
-    let integrated_lufs = meter.loudness_global().context("measuring loudness")?;
-    if !integrated_lufs.is_finite() || integrated_lufs < SILENCE_LUFS {
-        return Ok(None);
-    }
+    let Some(integrated_lufs) = audible(&meter)? else { return Ok(None) };
     let peak = meter.true_peak(0)?.max(meter.true_peak(1)?);
     Ok(Some(Loudness { integrated_lufs, range_lu: meter.loudness_range()?, true_peak_dbtp: 20.0 * peak.log10() }))
+}
+
+/// Returns integrated loudness alone, in LUFS; range and peak cost more than it does.
+fn integrated(sound: &[f32]) -> Result<Option<f64>> {
+    let mut meter = EbuR128::new(2, SAMPLE_RATE, Mode::I).context("measuring loudness")?;
+    meter.add_frames_f32(sound).context("measuring loudness")?;
+    audible(&meter)
+}
+
+fn audible(meter: &EbuR128) -> Result<Option<f64>> {
+    let lufs = meter.loudness_global().context("measuring loudness")?;
+    Ok((lufs.is_finite() && lufs >= SILENCE_LUFS).then_some(lufs))
 }
 
 fn read_pieces(source: &Path, list: &DecisionList, timeline: &Timeline, fade_ms: u32) -> Result<Vec<f32>> {
@@ -105,13 +114,13 @@ struct Mastered {
 
 /// Applies gain and limiter, and makes up for the loudness that the limiter takes, from `make_up_db` on.
 fn master(original: &[f32], chain: &AudioChain, mut make_up_db: f64, ceiling_dbtp: f64) -> Result<Mastered> {
-    let Some(plain) = measure(original)? else {
+    let Some(plain_lufs) = integrated(original)? else {
         return Ok(Mastered { sound: original.to_vec(), aim_lufs: chain.target_lufs, make_up_db });
     };
-    let aim_lufs = (plain.integrated_lufs + chain.gain_db).min(chain.target_lufs);
+    let aim_lufs = (plain_lufs + chain.gain_db).min(chain.target_lufs);
     for _ in 0..MAKE_UP_ROUNDS {
         let sound = limited(original, chain.gain_db + make_up_db, ceiling_dbtp);
-        let loss = measure(&sound)?.map_or(0.0, |after| aim_lufs - after.integrated_lufs);
+        let loss = integrated(&sound)?.map_or(0.0, |after| aim_lufs - after);
         if loss <= LOSS_LU || make_up_db >= MAKE_UP_DB_MAX {
             return Ok(Mastered { sound, aim_lufs, make_up_db });
         }

@@ -4,6 +4,7 @@
 
 use super::frame::Frame;
 use super::timeline::SAMPLE_RATE;
+use crate::decode::{DecodeError, damage};
 use anyhow::{Context, Result, anyhow, bail};
 use domain::{MediaTime, Span};
 use gstreamer as gst;
@@ -45,6 +46,7 @@ impl FrameReader {
         let decoder = Decoder::open(source, span, "video/x-raw(ANY)", tail)?;
         decoder.sink.set_max_buffers(FRAMES_AHEAD);
         let tolerance = (time(frame_time) / 2).saturating_sub(ROUNDING);
+        damage::forget();
         let mut reader = Self { decoder, rotation_degrees, current: None, next: None, tolerance };
         reader.next = reader.decode()?;
         if reader.next.is_none() {
@@ -77,6 +79,11 @@ impl FrameReader {
             let caps = sample.caps().context("a decoded frame has no format")?;
             let info = gst_video::VideoInfo::from_caps(caps)?;
             let buffer = sample.buffer_owned().context("a decoded frame has no pixels")?;
+            damage::leaves();
+            damage::enters(MediaTime(appears.useconds()));
+            if let Some(damage) = damage::of_picture() {
+                return Err(DecodeError::Damaged(damage).into());
+            }
             return Ok(Some((appears, buffer, info)));
         }
         Ok(None)
@@ -137,6 +144,9 @@ impl Decoder {
         let element = |name: &str| pipeline.by_name(name).with_context(|| format!("the decoder lacks {name}"));
         element("file")?.set_property("location", source);
         let sink = element("out")?.downcast::<gst_app::AppSink>().map_err(|_| anyhow!("the decoder's end is not an appsink"))?;
+        if kind.starts_with("video/") {
+            crate::decode::take_padded(&sink);
+        }
         let decoder = Self { pipeline, sink };
         decoder.start(span).with_context(|| format!("decoding {}", source.display()))?;
         Ok(decoder)

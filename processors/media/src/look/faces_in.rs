@@ -38,7 +38,7 @@ struct Followed {
 
 /// Samples the faces inside `span`, `rate` times a second.
 ///
-/// A sample is the first frame at or after its time; all frames of the span are decoded, so keep spans short.
+/// A sample is the first decoded frame at or after its time; half of the frames of the span are decoded, so keep spans short.
 ///
 /// # Errors
 /// [`DecodeError`]; a file without picture gives [`DecodeError::Absent`].
@@ -51,7 +51,7 @@ pub fn faces_in(
 ) -> Result<Vec<FaceSample>, DecodeError> {
     let rotation = facts.video.as_ref().map_or(0, |video| video.rotation_degrees);
     let step = MediaTime::from_seconds(1.0 / rate.clamp(1.0 / 3_600.0, RATE_MAX));
-    let mut frames = Frames::open(path, Some(span), Pick::All)?;
+    let mut frames = Frames::open(path, Some(span), Pick::OneIn(MediaTime(step.0 / 2)))?;
     let (mut shrinker, mut finder) = (Shrinker::default(), FaceFinder::new());
     let mut samples = Vec::new();
     let mut before: Option<Before> = None;

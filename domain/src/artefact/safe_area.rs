@@ -1,6 +1,6 @@
 //! Where captions may stand: the part of the picture that no network covers with its own buttons and texts.
 
-use domain::artefact::Ratio;
+use super::Ratio;
 
 /// When the published overlays below were last compared with the networks' own pages.
 pub const VERSION: &str = "2026-11";
