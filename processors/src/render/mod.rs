@@ -4,9 +4,7 @@ use crate::Tools;
 use crate::failure::{self, Fault};
 use crate::tools::teller;
 use domain::BlobRef;
-use domain::artefact::{
-    Analysis, CAPTIONS_VERSION, CaptionStyle, Captions, DecisionList, MediaFacts, RenderSettings, Transcript, Word,
-};
+use domain::artefact::{Analysis, CAPTIONS_VERSION, CaptionStyle, Captions, DecisionList, MediaFacts, RenderSettings, Transcript, Word};
 use domain::clip::{self, Clip, Event, Rendition};
 use domain::id::{ClipId, VideoId};
 use domain::video::{self, Failure, RenderOutcome, Video};

@@ -2,8 +2,8 @@
 
 use crate::generated::{Generated, footage, span};
 use domain::MediaTime;
-use domain::artefact::{FaceSample, MediaFacts};
-use media::child::{ChildError, Limits, Request, Runner, call};
+use domain::artefact::MediaFacts;
+use media::child::{ChildError, Limits, Request, Runner, Survey, call};
 use media::listen::Heard;
 use media::look::Seen;
 use serde::de::DeserializeOwned;
@@ -37,8 +37,8 @@ fn take(made: &Generated, path: &Path) -> Result<(), (&'static str, String)> {
     ask::<Seen>(Request::Look { path: path.clone(), facts: facts.clone() }).map_err(at("look"))?;
     let middle = facts.duration_us.seconds() / 2.0;
     for (start, end) in [(0.0, middle), (middle, facts.duration_us.seconds())] {
-        let request = Request::FacesIn { path: path.clone(), facts: facts.clone(), span: span(start, end), rate: 5.0 };
-        ask::<Vec<FaceSample>>(request).map_err(at("render"))?;
+        let request = Request::Survey { path: path.clone(), facts: facts.clone(), span: span(start, end), rate: 5.0 };
+        ask::<Survey>(request).map_err(at("render"))?;
     }
     Ok(())
 }
@@ -109,9 +109,8 @@ fn noise_inside_one_picture_is_found_when_that_picture_is_decoded_and_not_in_oth
     let path = damaged(&made, &whole, "damaged.mp4", &noise(400));
     let at = time_at(&whole, place);
     let facts: MediaFacts = ask(Request::Probe { path: path.clone(), limits: media::probe::Limits::default() }).unwrap();
-    let faces = |from: f64, to: f64| {
-        ask::<Vec<FaceSample>>(Request::FacesIn { path: path.clone(), facts: facts.clone(), span: span(from, to), rate: 5.0 })
-    };
+    let faces =
+        |from: f64, to: f64| ask::<Survey>(Request::Survey { path: path.clone(), facts: facts.clone(), span: span(from, to), rate: 5.0 });
     assert!(faces(0.0, at.floor() - 1.0).is_ok(), "what is before is whole");
     assert!(faces(at.ceil() + 1.3, 10.0).is_ok(), "what is after the next key frame is whole");
     let refused = faces((at - 1.0).max(0.0), at + 1.0).unwrap_err();

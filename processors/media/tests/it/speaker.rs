@@ -2,7 +2,7 @@
 
 use crate::generated::{facts, python, span};
 use domain::BlobRef;
-use domain::artefact::{CaptionStyle, DecisionList, EncoderSettings, FaceSample, Layout, MediaFacts, Ratio, Rect, Shot};
+use domain::artefact::{CaptionStyle, DecisionList, EncoderSettings, FaceSample, Layout, MediaFacts, Ratio, Rect, RenderSettings, Shot};
 use edit::reframe::Crop;
 use edit::{Source, Timeline, Wish, quality};
 use media::listen::{Heard, listen};
@@ -81,14 +81,8 @@ impl Talk {
         let blob = BlobRef { sha256: "ab".repeat(32).parse().unwrap(), bytes: 1, media_type: "video/mp4".into() };
         let levels = &self.heard.prosody;
         let source = Source { blob, facts: &self.facts, shots: &self.shots, faces, levels, words: &[], loudness: None };
-        let encoder = EncoderSettings {
-            video_encoder: "x264enc".into(),
-            preset: "veryfast".into(),
-            crf: 21,
-            key_frame_frames: 60,
-            audio_bitrate_bps: 160_000,
-        };
-        edit::plan(&source, &Wish { span: span(start, end), ratio: Ratio::Portrait, style: CaptionStyle::Clean, encoder }).unwrap()
+        let settings = RenderSettings::full_size(Ratio::Portrait, EncoderSettings::default());
+        edit::plan(&source, &Wish { span: span(start, end), ratio: Ratio::Portrait, style: CaptionStyle::Clean, settings }).unwrap()
     }
 
     fn timeline(&self, start: f64, end: f64) -> Timeline {

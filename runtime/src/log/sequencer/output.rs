@@ -29,7 +29,6 @@ pub struct Output {
 
 /// What an output says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "almost every output is an event, and a box would cost each an allocation")]
 pub enum Body {
     /// An event that counts.
     Event(Recorded),
