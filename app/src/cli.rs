@@ -37,6 +37,10 @@ pub(crate) struct Shared {
     #[arg(long, global = true, value_name = "DIR", env = "CLIPFLOW_DATA", default_value = "data")]
     pub(crate) data: PathBuf,
 
+    /// Where the engines are, when not everything is in the data directory; see docs/distributed.md.
+    #[arg(long, global = true, value_name = "FILE", env = "CLIPFLOW_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
     /// Where models are kept [default: $XDG_DATA_HOME/clipflow/models].
     #[arg(long, global = true, value_name = "DIR", env = "CLIPFLOW_MODELS")]
     pub(crate) models: Option<PathBuf>,
@@ -54,6 +58,14 @@ pub(crate) struct Shared {
     pub(crate) otlp: Option<String>,
 }
 
+#[cfg(test)]
+impl Shared {
+    /// Returns the defaults with this data directory.
+    pub(crate) fn for_data(data: &std::path::Path) -> Self {
+        Self { data: data.to_owned(), config: None, models: None, log: "warn".to_owned(), log_json: false, otlp: None }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Makes clips of a video and prints why each was chosen.
@@ -65,6 +77,9 @@ pub(crate) enum Command {
     /// Lists, downloads and imports the models that hear speech.
     #[command(subcommand)]
     Models(Models),
+    /// Makes the log on Kafka, or checks it from end to end.
+    #[command(subcommand)]
+    Log(Log),
     /// Shows how far the read models are, or builds one again from the log.
     #[command(subcommand)]
     Projections(Projections),
@@ -160,8 +175,41 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", env = "CLIPFLOW_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
+    /// What this process does; several processes with a data directory each may share the work of one log on Kafka.
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "gateway,sequencer,workers")]
+    pub(crate) roles: Vec<Role>,
+
     #[command(flatten)]
     pub(crate) work: Work,
+}
+
+/// A part of the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// Web page, GraphQL, uploads and media, with read models of its own.
+    Gateway,
+    /// Judges commits on Kafka; nothing in an embedded log.
+    Sequencer,
+    /// Check, hear, look, score and render.
+    Workers,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Makes the topics of the log that the configuration names. Refuses where there is a log.
+    Init {
+        /// Partitions, fixed for the life of the log; a workspace is always in one. `serve` works with one so far.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(runtime::log::kafka::PARTITIONS_MAX)))]
+        partitions: u32,
+        /// Copies of each partition, on as many brokers.
+        #[arg(long, default_value_t = 3)]
+        replication: u32,
+        /// Copies that must have a record before it counts.
+        #[arg(long, default_value_t = 2)]
+        min_insync: u32,
+    },
+    /// Reads every event and reports gaps, duplicates and what cannot be read.
+    Check,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,6 +1,7 @@
 //! The embedded platform in one data directory: log, blobs, consumers, processors.
 
-use crate::cli::{Shared, Work};
+use crate::cli::{Role, Shared, Work};
+use crate::config::Config;
 use crate::problem::Problem;
 use anyhow::Context as _;
 use domain::artefact::EncoderSettings;
@@ -12,16 +13,19 @@ use runtime::blobs::Blobs;
 use runtime::clock::Clock;
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
-use runtime::dispatch::{Processor as _, dispatch};
+use runtime::dispatch::{Processor, dispatch, hand_out, work_off};
 use runtime::execute::{Context, execute};
 use runtime::fetch::{self, Reach};
 use runtime::ids;
+use runtime::log::any::AnyLog;
+use runtime::log::kafka::{self, KafkaLog, LogProblem};
 use runtime::log::sqlite::SqliteLog;
 use runtime::progress::ProgressChannel;
 use runtime::token::Positions;
 use std::fs::{File, TryLockError};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -36,19 +40,29 @@ const LOOKS: NonZeroUsize = NonZeroUsize::MIN;
 /// The workspace of an embedded installation. There is one, under the same id everywhere, so that scripts need not ask.
 const LOCAL_WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(0x636c_6970_666c_6f77_8000_0000_0000_0001));
 
+/// Every processor, by name: each has a topic of jobs in a log on Kafka.
+pub(crate) const PROCESSORS: [&str; 5] = [Ingest::NAME, Transcribe::NAME, Analyze::NAME, Score::NAME, Render::NAME];
+
 /// The log and the blobs of a data directory.
 pub(crate) struct Store {
-    pub(crate) log: SqliteLog,
+    pub(crate) log: AnyLog,
+    /// How to reach the log when it is on Kafka.
+    kafka: Option<kafka::Settings>,
     pub(crate) blobs: Blobs,
     pub(crate) workspace: WorkspaceId,
     pub(crate) folder: PathBuf,
     /// Held by whoever runs processors; readers do not need it.
     _lock: Option<File>,
+    /// Goes when this is dropped.
+    _copy: Option<tempfile::TempDir>,
 }
 
 impl Store {
     /// Opens a data directory to work in it, and creates it when there is none. One process does so at a time.
-    pub(crate) async fn open(folder: &Path) -> anyhow::Result<Self> {
+    ///
+    /// The workspace of a log on Kafka is made by [`Engine::start`], because a sequencer of our own may have to run first.
+    pub(crate) async fn open(shared: &Shared) -> anyhow::Result<Self> {
+        let folder = shared.data.as_path();
         std::fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
         let lock = File::create(folder.join("lock")).map_err(|error| unusable(folder, &error))?;
         match lock.try_lock() {
@@ -62,30 +76,77 @@ impl Store {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(folder, &error).into()),
         }
-        let store = Self::assemble(folder, Some(lock))?;
-        let context = Context::request(ids::keyed_commit(LOCAL_WORKSPACE, "workspace"), LOCAL_WORKSPACE, "system", Clock::system().now());
-        execute::<Workspace>(&store.log, context, LOCAL_WORKSPACE.0, workspace::Command::Create { name: "local".into() }).await?;
+        let store = Self::assemble(shared, folder, Some(lock)).await?;
+        if store.kafka.is_none() {
+            store.create_workspace().await?;
+        }
         Ok(store)
     }
 
+    /// Makes the workspace of this installation, where there is none yet.
+    async fn create_workspace(&self) -> anyhow::Result<()> {
+        let context = Context::request(ids::keyed_commit(LOCAL_WORKSPACE, "workspace"), LOCAL_WORKSPACE, "system", Clock::system().now());
+        execute::<Workspace>(&self.log, context, LOCAL_WORKSPACE.0, workspace::Command::Create { name: "local".into() }).await?;
+        Ok(())
+    }
+
     /// Opens an existing data directory beside a process that may work in it.
-    pub(crate) fn open_for_reading(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn open_for_reading(shared: &Shared) -> anyhow::Result<Self> {
+        let folder = shared.data.as_path();
+        if shared.config.is_some() {
+            // The copies in the folder itself belong to whoever works there.
+            let own = tempfile::tempdir().context("making a folder for a copy of the log")?;
+            let mut store = Self::assemble(shared, own.path(), None).await?;
+            store._copy = Some(own);
+            return Ok(store);
+        }
         if !folder.join("log.sqlite").is_file() {
             let reason = format!("nothing has happened in {} yet: make clips first, or name another folder with --data", folder.display());
             return Err(Problem::new("NO_DATA", reason).into());
         }
-        Self::assemble(folder, None)
+        Self::assemble(shared, folder, None).await
     }
 
-    fn assemble(folder: &Path, lock: Option<File>) -> anyhow::Result<Self> {
+    async fn assemble(shared: &Shared, folder: &Path, lock: Option<File>) -> anyhow::Result<Self> {
+        let Config { log: kafka, blobs } = Config::load(shared.config.as_deref())?;
+        let log = match &kafka {
+            None => AnyLog::Sqlite(SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?),
+            Some(settings) => AnyLog::Kafka(on_kafka(settings, folder).await?),
+        };
+        let blobs = blobs.map_or_else(|| folder.join("blobs"), |blobs| blobs.folder);
         Ok(Self {
-            log: SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?,
-            blobs: Blobs::open(&folder.join("blobs")).context("opening the blobs")?,
+            log,
+            kafka,
+            _copy: None,
+            blobs: Blobs::open(&blobs).context("opening the blobs")?,
             workspace: LOCAL_WORKSPACE,
             folder: folder.to_owned(),
             _lock: lock,
         })
     }
+}
+
+async fn on_kafka(settings: &kafka::Settings, folder: &Path) -> anyhow::Result<KafkaLog> {
+    let log = KafkaLog::open(settings.clone(), folder).await.map_err(log_problem)?;
+    let partitions = log.generation().partitions;
+    if partitions > 1 {
+        let reason = format!("the log has {partitions} partitions, and so far clipflow serves logs with one: make another with `clipflow log init`");
+        return Err(Problem::new("PARTITIONS", reason).into());
+    }
+    Ok(log)
+}
+
+/// Returns what a person sees when a log on Kafka cannot be used.
+pub(crate) fn log_problem(error: anyhow::Error) -> anyhow::Error {
+    let code = match error.downcast_ref() {
+        Some(LogProblem::Absent { .. }) => "NO_LOG",
+        Some(LogProblem::Unreachable { .. }) => "KAFKA_UNREACHABLE",
+        Some(LogProblem::Refused { .. }) => "KAFKA_REFUSED",
+        Some(LogProblem::OtherGeneration { .. }) => "OTHER_LOG",
+        Some(LogProblem::OtherRule { .. }) => "OTHER_RULE",
+        None => return error,
+    };
+    Problem::new(code, error.to_string()).into()
 }
 
 fn unusable(folder: &Path, error: &std::io::Error) -> Problem {
@@ -99,10 +160,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts every processor on `store`, first on what was parked: the disk may have space now, or a bug may be mended.
-    pub(crate) async fn start(store: &Store, shared: &Shared, work: &Work, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        media::init().map_err(|missing| Problem::new("MISSING_PLUGIN", missing.to_string()))?;
-        media::encode::check(&encoder(work)).map_err(|error| Problem::new("BAD_ENCODER", format!("{error:#}")))?;
+    /// Starts what `roles` ask for on `store`; processors first on what was parked: the disk may have space now, or a bug may be mended.
+    pub(crate) async fn start(
+        store: &Store,
+        shared: &Shared,
+        work: &Work,
+        roles: &[Role],
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let surroundings = Surroundings {
             consumers: Consumers::open(&store.folder.join("consumers.sqlite"))?,
             positions: Positions::default(),
@@ -111,21 +176,50 @@ impl Engine {
             disk_full: Default::default(),
             shutdown,
         };
-        for processor in [Ingest::NAME, Transcribe::NAME, Analyze::NAME, Score::NAME, Render::NAME] {
-            surroundings.consumers.replay_all(processor).await?;
+        let mut engine = Self { surroundings, tasks: JoinSet::new() };
+        if let Some(settings) = store.kafka.clone().filter(|_| roles.contains(&Role::Sequencer)) {
+            let (folder, shutdown) = (store.folder.clone(), engine.surroundings.shutdown.clone());
+            engine.tasks.spawn(async move { kafka::sequence(settings, &folder, shutdown).await });
+        }
+        if store.kafka.is_some() {
+            store.create_workspace().await?;
+        }
+        if roles.contains(&Role::Workers) {
+            engine.work(store, shared, work).await?;
+        }
+        Ok(engine)
+    }
+
+    async fn work(&mut self, store: &Store, shared: &Shared, work: &Work) -> anyhow::Result<()> {
+        media::init().map_err(|missing| Problem::new("MISSING_PLUGIN", missing.to_string()))?;
+        media::encode::check(&encoder(work)).map_err(|error| Problem::new("BAD_ENCODER", format!("{error:#}")))?;
+        for processor in PROCESSORS {
+            self.surroundings.consumers.replay_all(processor).await?;
         }
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
         let renders = work.renders.map_or(cores.min(RENDERS_MAX), |renders| renders as usize);
         let renders = NonZeroUsize::new(renders).context("at least one clip is rendered at a time")?;
         let tools = tools(store, shared, work)?;
-        let mut tasks = JoinSet::new();
         let one = NonZeroUsize::MIN;
-        tasks.spawn(dispatch(store.log.clone(), Ingest(tools.clone()), LOOKS, surroundings.clone()));
-        tasks.spawn(dispatch(store.log.clone(), Transcribe::new(tools.clone()), one, surroundings.clone()));
-        tasks.spawn(dispatch(store.log.clone(), Analyze(tools.clone()), LOOKS, surroundings.clone()));
-        tasks.spawn(dispatch(store.log.clone(), Score(tools.clone()), one, surroundings.clone()));
-        tasks.spawn(dispatch(store.log.clone(), Render(tools), renders, surroundings.clone()));
-        Ok(Self { surroundings, tasks })
+        self.employ(store, Ingest(tools.clone()), LOOKS);
+        self.employ(store, Transcribe::new(tools.clone()), one);
+        self.employ(store, Analyze(tools.clone()), LOOKS);
+        self.employ(store, Score(tools.clone()), one);
+        self.employ(store, Render(tools), renders);
+        Ok(())
+    }
+
+    /// Lets a processor do its jobs: all of them in an embedded log, those that its group gives us on Kafka.
+    fn employ<P: Processor>(&mut self, store: &Store, processor: P, workers: NonZeroUsize) {
+        let (log, surroundings) = (store.log.clone(), self.surroundings.clone());
+        match store.kafka.clone() {
+            None => self.tasks.spawn(dispatch(log, processor, workers, surroundings)),
+            Some(settings) => self.tasks.spawn(async move {
+                let processor = Arc::new(processor);
+                let handing_out = hand_out(processor.clone(), &settings, surroundings.shutdown.clone());
+                tokio::try_join!(handing_out, work_off(log, processor, workers, &settings, surroundings)).map(|_| ())
+            }),
+        };
     }
 
     /// Keeps the read models in `rows` up to date as well.

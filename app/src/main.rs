@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod config;
 mod engine;
 mod problem;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
 fn hears(command: &Command) -> bool {
     match command {
         Command::Clip(_) | Command::Serve(_) | Command::Bench(_) => true,
-        Command::Events(_) | Command::Models(_) | Command::Projections(_) | Command::Doctor | Command::Schema(_) | Command::MediaChild => {
+        Command::Events(_) | Command::Models(_) | Command::Projections(_) | Command::Log(_) | Command::Doctor | Command::Schema(_) | Command::MediaChild => {
             false
         }
     }

@@ -21,7 +21,7 @@ use domain::artefact::EncoderSettings;
 use projections::Store;
 use runtime::blobs::Blobs;
 use runtime::clock::Clock;
-use runtime::log::sqlite::SqliteLog;
+use runtime::log::any::AnyLog;
 use runtime::progress::ProgressChannel;
 use runtime::token::Positions;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// What the gateway stands in front of.
 pub struct Gateway {
     /// Where mutations append and subscriptions read.
-    pub log: SqliteLog,
+    pub log: AnyLog,
     /// Where queries read.
     pub store: Store,
     /// How far the read models are.

@@ -11,7 +11,7 @@ use std::io::Write;
 use uuid::Uuid;
 
 pub(crate) async fn run(shared: &Shared, options: Events) -> anyhow::Result<()> {
-    let store = Store::open_for_reading(&shared.data)?;
+    let store = Store::open_for_reading(shared).await?;
     let mut reading = store.log.read(Partition::EMBEDDED, options.from, Filter::workspace(store.workspace));
     let mut family = options.video.map(Family::of);
     let mut out = std::io::stdout();

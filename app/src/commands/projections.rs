@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use std::io::Write;
 
 pub(crate) async fn run(shared: &Shared, command: Projections) -> anyhow::Result<()> {
-    let store = Store::open_for_reading(&shared.data)?;
+    let store = Store::open_for_reading(shared).await?;
     let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL)?;
     let mut out = std::io::stdout();
     match command {

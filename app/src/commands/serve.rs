@@ -1,6 +1,6 @@
 //! `clipflow serve`: everything in one process.
 
-use crate::cli::{Serve, Shared};
+use crate::cli::{Role, Serve, Shared};
 use crate::engine::{Engine, Store, encoder};
 use crate::problem::Problem;
 use anyhow::Context as _;
@@ -15,12 +15,21 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) -> anyhow::Result<()> {
-    let store = Store::open(&shared.data).await?;
+    let store = Store::open(shared).await?;
+    let stop = shutdown::on_signal()?;
+    let mut engine = Engine::start(&store, shared, &options.work, &options.roles, stop.child_token()).await?;
+    if !options.roles.contains(&Role::Gateway) {
+        eprintln!("ClipFlow works as {:?}", options.roles);
+        let outcome = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            error = engine.failure() => Err(error),
+        };
+        engine.stop().await?;
+        return outcome;
+    }
     let listener = TcpListener::bind(options.listen).await.map_err(|error| {
         Problem::new("ADDRESS_IN_USE", format!("cannot listen on {} ({error}): choose another address with --listen", options.listen))
     })?;
-    let stop = shutdown::on_signal()?;
-    let mut engine = Engine::start(&store, shared, &options.work, stop.child_token()).await?;
     let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL).context("opening the read models")?;
     engine.project(&store, rows.clone());
     let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;

@@ -7,7 +7,7 @@ use async_graphql::Context;
 use domain::id::CommitId;
 use runtime::execute::{self, Transaction};
 use runtime::ids;
-use runtime::log::sqlite::SqliteLog;
+use runtime::log::any::AnyLog;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Debug;
 
@@ -59,7 +59,7 @@ impl<'a> Request<'a> {
     pub(crate) async fn commit_with<'b>(
         &'b self,
         commit: CommitId,
-        add: impl FnOnce(Transaction<'b, SqliteLog>) -> Transaction<'b, SqliteLog>,
+        add: impl FnOnce(Transaction<'b, AnyLog>) -> Transaction<'b, AnyLog>,
     ) -> async_graphql::Result<Token> {
         let Caller { gateway, principal } = self.caller;
         let context = execute::Context::request(commit, principal.workspace, principal.actor.clone(), gateway.clock.now());

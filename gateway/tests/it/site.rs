@@ -18,6 +18,7 @@ use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
 use runtime::execute::{Context, Receipt, Transaction};
 use runtime::ids;
+use runtime::log::any::AnyLog;
 use runtime::log::sqlite::SqliteLog;
 use runtime::progress::ProgressChannel;
 use runtime::token::Positions;
@@ -50,7 +51,7 @@ impl Site {
             let now = now.clone();
             move || Timestamp(now.fetch_add(1, Ordering::Relaxed))
         });
-        let log = SqliteLog::open(folder.path().join("log.sqlite")).unwrap();
+        let log = AnyLog::Sqlite(SqliteLog::open(folder.path().join("log.sqlite")).unwrap());
         let store = Store::open(&folder.path().join("rows.sqlite"), &projections::ALL).unwrap();
         let positions = Positions::default();
         let projecting = CancellationToken::new();
@@ -117,7 +118,7 @@ impl Site {
     }
 
     /// Decides and appends, as a processor would.
-    pub(crate) async fn happens(&self, add: impl FnOnce(Transaction<'_, SqliteLog>) -> Transaction<'_, SqliteLog>) -> Receipt {
+    pub(crate) async fn happens(&self, add: impl FnOnce(Transaction<'_, AnyLog>) -> Transaction<'_, AnyLog>) -> Receipt {
         let context = Context::request(ids::fresh_commit(), HOME, "processor:test", self.gateway.clock.now());
         add(Transaction::new(&self.gateway.log, context)).commit().await.unwrap()
     }

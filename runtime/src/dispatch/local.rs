@@ -31,7 +31,7 @@ pub async fn dispatch<L: Log, P: Processor>(log: L, processor: P, workers: NonZe
     let mut replays = surroundings.consumers.changes();
     replays.mark_changed();
     let mut reading = log.read(Partition::EMBEDDED, frontier, processor.filter());
-    let pool = Arc::new(Pool::new(log, processor, workers, surroundings));
+    let pool = Arc::new(Pool::new(log, Arc::new(processor), workers, surroundings));
     let mut jobs = JoinSet::new();
     let mut desk = Desk { pool, finished, unfinished: BTreeSet::new(), replaying: HashSet::new(), frontier, stored: frontier };
     loop {

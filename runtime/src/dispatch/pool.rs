@@ -31,13 +31,13 @@ pub(super) enum End {
 /// What all jobs of a processor share.
 pub(super) struct Pool<L, P> {
     pub(super) log: L,
-    processor: P,
+    processor: Arc<P>,
     workers: Semaphore,
     pub(super) surroundings: Surroundings,
 }
 
 impl<L: Log, P: Processor> Pool<L, P> {
-    pub(super) fn new(log: L, processor: P, workers: NonZeroUsize, surroundings: Surroundings) -> Self {
+    pub(super) fn new(log: L, processor: Arc<P>, workers: NonZeroUsize, surroundings: Surroundings) -> Self {
         Self { log, processor, workers: Semaphore::new(workers.get()), surroundings }
     }
 

@@ -41,7 +41,7 @@ pub fn topic(settings: &Settings, processor: &str) -> String {
 ///
 /// # Errors
 /// When the brokers refuse us.
-pub async fn hand_out<P: Processor>(processor: &P, settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn hand_out<P: Processor>(processor: Arc<P>, settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     let group = format!("{}.hand_out.{}", settings.prefix, P::NAME);
     let events: StreamConsumer = settings.group(&group).create().context("starting the reader of events")?;
     let producer: FutureProducer = settings.appender(HAND_OUT_TIMEOUT.as_millis()).create().context("starting the producer of jobs")?;
@@ -80,7 +80,7 @@ pub async fn hand_out<P: Processor>(processor: &P, settings: &Settings, shutdown
 /// When the brokers refuse us, or the consumers' memory cannot be written.
 pub async fn work_off<L: Log, P: Processor>(
     log: L,
-    processor: P,
+    processor: Arc<P>,
     workers: NonZeroUsize,
     settings: &Settings,
     surroundings: Surroundings,

@@ -4,7 +4,7 @@ mod export;
 mod show;
 mod watch;
 
-use crate::cli::{self, Shared, Work};
+use crate::cli::{self, Role, Shared, Work};
 use crate::engine::{Engine, Store, encoder};
 use crate::problem::Problem;
 use anyhow::Context as _;
@@ -39,7 +39,7 @@ const AGAIN_ADVICE: &str = "the same `clipflow clip` command tries it again and 
 
 pub(crate) async fn run(shared: &Shared, options: cli::Clip) -> anyhow::Result<()> {
     let started = Instant::now();
-    let store = Store::open(&shared.data).await?;
+    let store = Store::open(shared).await?;
     let wish = wish(&options);
     let source = source(&store, &options.video).await?;
     let subtitles = match &options.transcript {
@@ -77,7 +77,7 @@ struct Submission<'a> {
 /// Runs the processors until the video is done. What the machine lacks is said before anything is submitted.
 async fn work(store: &Store, shared: &Shared, work: &Work, submission: Submission<'_>) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let mut engine = Engine::start(store, shared, work, stop.child_token()).await?;
+    let mut engine = Engine::start(store, shared, work, &[Role::Sequencer, Role::Workers], stop.child_token()).await?;
     let around = engine.surroundings.clone();
     let full = around.clone();
     let video = submission.video;

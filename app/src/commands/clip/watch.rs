@@ -291,7 +291,7 @@ mod tests {
     #[tokio::test]
     async fn a_parked_job_of_the_video_ends_the_wait_but_not_one_of_another_video_or_one_that_is_tried_again() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = Store::open(&crate::cli::Shared::for_data(folder.path())).await.unwrap();
         let around = Surroundings {
             consumers: Consumers::in_memory().unwrap(),
             positions: Default::default(),

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -78,18 +78,28 @@ pub(super) struct Copy {
     pub(super) assembler: Assembler,
     batch: Vec<Vec<Output>>,
     is_dirty: bool,
+    /// The offset after the last record that was looked at.
+    looked_at: i64,
+    seen: Arc<AtomicI64>,
 }
 
 impl Copy {
     pub(super) fn new(replica: Replica, followed: Followed) -> Self {
         let assembler = Assembler::after(followed.last, replica.next_position());
-        Self { replica, followed, assembler, batch: Vec::new(), is_dirty: false }
+        let looked_at = followed.next_offset;
+        Self { replica, followed, assembler, batch: Vec::new(), is_dirty: false, looked_at, seen: Arc::new(looked_at.into()) }
+    }
+
+    /// Returns the offset below which everything is in the copy; it rises.
+    pub(super) fn seen(&self) -> Arc<AtomicI64> {
+        self.seen.clone()
     }
 
     fn take(&mut self, record: &BorrowedMessage<'_>) -> anyhow::Result<()> {
         let place = || format!("record {} of partition {} of {}", record.offset(), record.partition(), record.topic());
         let output = wire::output_from_record(record).with_context(|| format!("{} cannot be read", place()))?;
         let last = output.place;
+        self.looked_at = record.offset() + 1;
         if let Some(commit) = self.assembler.push(output).with_context(place)? {
             self.batch.push(commit);
             // Only at the end of a commit: what is read again after a restart starts with a whole one, or is known.
@@ -107,6 +117,7 @@ impl Copy {
             self.batch.clear();
             self.is_dirty = false;
         }
+        self.seen.store(self.looked_at, Ordering::Release);
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -38,6 +38,12 @@ pub const APPEND_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often a waiting `append` asks whether its commit was judged before: only for a repeat can that be the answer.
 const LOOKUP_EVERY: Duration = Duration::from_millis(50);
+
+/// How long opening a log may take, most of it for copying events that are not here yet.
+const CATCH_UP_DEADLINE: Duration = Duration::from_secs(1_800);
+
+/// How often it is looked at how far that is.
+const CATCH_UP_POLL: Duration = Duration::from_millis(10);
 
 /// How long a verdict that is in the copy may take to reach the one who waits for it.
 const HANDOVER: Duration = Duration::from_millis(20);
@@ -81,7 +87,8 @@ impl KafkaLog {
             let (settings, generation) = (settings.clone(), generation.clone());
             tokio::task::spawn_blocking(move || open_copies(&settings, &generation, &folder))
         };
-        let (copies, logs) = opening.await.context("opening the copies of the log panicked")??;
+        let (copies, logs, ends) = opening.await.context("opening the copies of the log panicked")??;
+        let behind: Vec<_> = copies.iter().map(Copy::seen).zip(ends).collect();
         let follower = (waiting.clone(), stop.clone(), Arc::<OnceLock<String>>::clone(&failure));
         std::thread::Builder::new()
             .name("log-follower".to_owned())
@@ -94,7 +101,22 @@ impl KafkaLog {
                 }
             })
             .context("starting the log's follower thread")?;
-        Ok(Self(Arc::new(Shared { commits, producer, copies: logs, waiting, stop, failure, generation })))
+        let log = Self(Arc::new(Shared { commits, producer, copies: logs, waiting, stop, failure, generation }));
+        tokio::time::timeout(CATCH_UP_DEADLINE, log.catch_up(&behind)).await.with_context(|| {
+            format!("copying the log took more than {} s; what is copied stays, so start again", CATCH_UP_DEADLINE.as_secs())
+        })??;
+        Ok(log)
+    }
+
+    /// Waits until the copies hold what was on the topic when they were opened.
+    async fn catch_up(&self, behind: &[(Arc<AtomicI64>, i64)]) -> anyhow::Result<()> {
+        while behind.iter().any(|(seen, end)| seen.load(Ordering::Acquire) < *end) {
+            if let Some(reason) = self.0.failure.get() {
+                anyhow::bail!("the log cannot be followed: {reason}");
+            }
+            tokio::time::sleep(CATCH_UP_POLL).await;
+        }
+        Ok(())
     }
 
     /// Returns which log it is.
@@ -197,8 +219,11 @@ impl Log for KafkaLog {
     }
 }
 
+/// The copies to write, the logs to read them by, and where each partition's events ended.
+type Copies = (Vec<Copy>, Vec<SqliteLog>, Vec<i64>);
+
 /// Opens the copy of each partition; one of another log is refused.
-fn open_copies(settings: &Settings, generation: &Generation, folder: &Path) -> anyhow::Result<(Vec<Copy>, Vec<SqliteLog>)> {
+fn open_copies(settings: &Settings, generation: &Generation, folder: &Path) -> anyhow::Result<Copies> {
     let client: BaseConsumer = settings.reader("watermarks").create()?;
     let id = generation.id.to_string();
     let open = |partition: u32| {
@@ -213,7 +238,7 @@ fn open_copies(settings: &Settings, generation: &Generation, folder: &Path) -> a
             let what = path.display().to_string();
             return Err(LogProblem::OtherGeneration { what, expected: followed.generation, found: id.clone() }.into());
         }
-        Ok((Copy::new(replica, followed), log))
+        Ok((Copy::new(replica, followed), log, end))
     };
     (0..generation.partitions).map(open).collect()
 }
