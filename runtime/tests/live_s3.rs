@@ -141,7 +141,7 @@ async fn every_write_is_conditional_checked_and_encrypted_as_set() {
         requests.iter().filter(|request| request.starts_with(start) && request.lines().next().unwrap().contains(part)).collect()
     };
     let all = |found: &[&String], header: &str| !found.is_empty() && found.iter().all(|request| request.contains(header));
-    let is_part = |request: &&String| request.lines().next().unwrap().contains("partNumber=");
+    let is_part = |request: &&String| request.lines().next().unwrap().contains("partnumber=");
     let (parts, single): (Vec<_>, Vec<_>) = of("put ", "/sha256/").into_iter().partition(is_part);
     assert!(all(&single, "\nif-none-match: *"), "{single:?}");
     assert!(all(&single, "\nx-amz-server-side-encryption: aes256"));

@@ -94,9 +94,11 @@ pub(super) fn failed(doing: &'static str, error: object_store::Error) -> BlobErr
 }
 
 /// What S3 says, its code for it, and what that means here. The first that is found counts.
-const ANSWERS: [(&str, &str, &str, &str); 12] = [
+const ANSWERS: [(&str, &str, &str, &str); 13] = [
     ("NoSuchBucket", "S3_NO_BUCKET", "bucket", "there is no such bucket"),
     ("InvalidAccessKeyId", "S3_REFUSED", "credentials", "S3 does not know the access key"),
+    // versitygw's word for it.
+    ("XAdminUserNotFound", "S3_REFUSED", "credentials", "S3 does not know the access key"),
     ("SignatureDoesNotMatch", "S3_REFUSED", "credentials", "the secret key does not belong to the access key"),
     ("ExpiredToken", "S3_REFUSED", "credentials", "the session token has expired"),
     ("InvalidToken", "S3_REFUSED", "credentials", "the session token is not valid"),
@@ -128,6 +130,11 @@ fn explain(error: &object_store::Error) -> Option<BlobError> {
             _ => None,
         },
     }
+}
+
+/// Tells whether a connection failed, and not the request.
+pub(super) fn is_broken_connection(error: &object_store::Error) -> bool {
+    http_kind(error).is_some()
 }
 
 fn http_kind(error: &(dyn std::error::Error + 'static)) -> Option<HttpErrorKind> {

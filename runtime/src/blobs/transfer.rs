@@ -1,6 +1,6 @@
 //! Blobs on their way to and from a store that is not a folder: in parts, several at a time, hashed as they go.
 
-use super::error::{BlobError, failed, refused};
+use super::error::{BlobError, failed, is_broken_connection, refused};
 use bytes::Bytes;
 use domain::BlobRef;
 use domain::blob::Digest;
@@ -16,6 +16,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+
+/// From here on a question whether the bytes are there is cheaper than sending them in vain.
+const ASK_FIRST_BYTES: usize = 64 * 1024;
+
+/// Tries of a conditional put whose connection breaks; `object_store` does not repeat these by itself, because it cannot know that we look first.
+const PUT_TRIES_MAX: usize = 4;
 
 /// How much goes at once.
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +46,29 @@ pub(super) async fn is_whole(store: &dyn ObjectStore, key: &Key, blob: &BlobRef)
 
 /// Sends bytes, unless they are there.
 pub(super) async fn send_bytes(store: &dyn ObjectStore, key: &Key, blob: &BlobRef, bytes: Bytes) -> Result<(), BlobError> {
-    let options = PutOptions { mode: PutMode::Create, attributes: attributes(blob), ..PutOptions::default() };
-    let Err(error) = store.put_opts(key, bytes.clone().into(), options).await else { return Ok(()) };
-    let object_store::Error::AlreadyExists { .. } = error else { return Err(failed("putting a blob", error)) };
-    if is_whole(store, key, blob).await? {
+    if bytes.len() >= ASK_FIRST_BYTES && is_whole(store, key, blob).await? {
         return Ok(());
     }
-    // Something else lies under this name, which nobody but a damaged disk or a person's hand can have put there.
-    let options = PutOptions { mode: PutMode::Overwrite, attributes: attributes(blob), ..PutOptions::default() };
-    store.put_opts(key, bytes.into(), options).await.map_err(|error| failed("putting a blob again", error))?;
-    Ok(())
+    let mut mode = PutMode::Create;
+    for tried in 1..=PUT_TRIES_MAX {
+        let options = PutOptions { mode: mode.clone(), attributes: attributes(blob), ..PutOptions::default() };
+        let Err(error) = store.put_opts(key, bytes.clone().into(), options).await else { return Ok(()) };
+        // Somebody was faster (a server that sees so may hang up before it has read everything), or the answer to a success got lost.
+        if may_be_kept(&error) && is_whole(store, key, blob).await? {
+            return Ok(());
+        }
+        match error {
+            // Something else lies under this name: damaged, or put there by hand.
+            object_store::Error::AlreadyExists { .. } => mode = PutMode::Overwrite,
+            error if is_broken_connection(&error) && tried < PUT_TRIES_MAX => {}
+            error => return Err(failed("putting a blob", error)),
+        }
+    }
+    Err(BlobError::Store(anyhow::anyhow!("blob {} changes while it is put", blob.sha256)))
+}
+
+fn may_be_kept(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::AlreadyExists { .. }) || is_broken_connection(error)
 }
 
 /// Sends a file whose digest is known, unless it is there. A file that has changed since is refused, and nothing of it is seen.
