@@ -1,6 +1,11 @@
 //! Uploads on disk: `ID.json` says what is coming, `ID.part` holds what has come. The length of the second is the offset.
+//!
+//! They are staged here also when blobs lie in S3, and go there in parts once all bytes have come. A part of S3 has at least 5 MiB and cannot be
+//! cut, while tus acknowledges any byte and takes back what fails its checksum, so the tail would lie here anyway; and a blob's name is its digest,
+//! which is known at the end, when S3 copies no more than 5 GiB. The price: an upload belongs to the gateway that it began at.
+//! Whoever wants the bytes to bypass us sends them to S3 whole, at an address that we sign (`direct`).
 
-use super::receive::{Checksum, failed, full, receive};
+use super::receive::{Checksum, failed, receive, unkept};
 use crate::problem::Problem;
 use anyhow::Context as _;
 use axum::body::Bytes;
@@ -8,7 +13,7 @@ use axum::http::StatusCode;
 use domain::id::WorkspaceId;
 use domain::{BlobRef, Timestamp};
 use futures::Stream;
-use runtime::blobs::{BlobError, Blobs};
+use runtime::blobs::Blobs;
 use runtime::ids;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -85,7 +90,7 @@ pub(crate) struct Upload {
     pub(crate) expires: Timestamp,
     /// While bytes with a checksum come in: where they begin. After a crash they are dropped, because nobody has checked them.
     unchecked_from: Option<u64>,
-    /// The stored bytes, once all have come.
+    /// What the bytes are called, once all have come. As long as `ID.part` is there they are not kept yet.
     blob: Option<BlobRef>,
 }
 
@@ -253,7 +258,10 @@ impl Uploads {
         now: Timestamp,
     ) -> Result<(BlobRef, String), Problem> {
         let _lock = self.lock(id)?;
-        let (upload, offset) = self.get(workspace, id, now).await?;
+        let (upload, mut offset) = self.get(workspace, id, now).await?;
+        if offset == 0 && !upload.is_partial && self.collect_apart(blobs, &upload).await? {
+            offset = upload.bytes;
+        }
         if offset != upload.bytes || upload.is_partial {
             let message = format!("{offset} of {} bytes have come; finish the upload first", upload.bytes);
             return Err(Problem::new(StatusCode::CONFLICT, "UPLOAD_INCOMPLETE", message));
@@ -273,6 +281,10 @@ impl Uploads {
     /// Forgets uploads that rested for too long.
     pub(crate) async fn sweep(&self, now: Timestamp) -> anyhow::Result<()> {
         for id in self.infos().await.map_err(|problem| anyhow::anyhow!(problem.message))? {
+            // A look without the lock, so that nobody's request is refused because of us.
+            if matches!(self.read(id).await, Ok(Some(upload)) if upload.expires > now) {
+                continue;
+            }
             let Ok(_lock) = self.lock(id) else { continue };
             match self.read(id).await {
                 Ok(Some(upload)) if upload.expires > now => {}
@@ -289,17 +301,44 @@ impl Uploads {
         tokio::spawn(async move { uploads.finish(&blobs, upload).await }).await.map_err(Problem::internal)?
     }
 
-    /// Moves the bytes into the blobs. Done twice it is the same as once.
+    /// Moves the bytes into the blobs. Their name is written down first, so that a crash at any point is followed by the rest of the way.
     async fn finish(&self, blobs: &Blobs, mut upload: Upload) -> Result<Upload, Problem> {
-        if upload.blob.is_none() {
-            let blob = blobs.take_file(&self.part(upload.id), &upload.media_type).await;
-            upload.blob = Some(blob.map_err(|error| match error {
-                BlobError::Full => full(),
-                other => Problem::internal(other),
-            })?);
-            self.write(&upload).await?;
+        let part = self.part(upload.id);
+        let blob = match &upload.blob {
+            Some(blob) => blob.clone(),
+            None => {
+                let blob = Blobs::describe_file(&part, &upload.media_type).await.map_err(unkept)?;
+                upload.blob = Some(blob.clone());
+                self.write(&upload).await?;
+                blob
+            }
+        };
+        if tokio::fs::try_exists(&part).await.map_err(failed)? {
+            blobs.take_described(&part, &blob).await.map_err(unkept)?;
         }
+        blobs.delete_left(&upload.id.to_string()).await.map_err(unkept)?;
         Ok(upload)
+    }
+
+    /// Fetches what was sent past us, in a task of its own, and tells whether there was anything.
+    async fn collect_apart(&self, blobs: &Blobs, upload: &Upload) -> Result<bool, Problem> {
+        let (uploads, blobs, id, bytes) = (self.clone(), blobs.clone(), upload.id, upload.bytes);
+        tokio::spawn(async move { uploads.collect(&blobs, id, bytes).await }).await.map_err(Problem::internal)?
+    }
+
+    async fn collect(&self, blobs: &Blobs, id: UploadId, bytes: u64) -> Result<bool, Problem> {
+        let name = id.to_string();
+        let Some(left) = blobs.left_bytes(&name).await.map_err(unkept)? else { return Ok(false) };
+        if left != bytes {
+            blobs.delete_left(&name).await.map_err(unkept)?;
+            let message = format!("{left} bytes were sent and {bytes} announced; send the file again");
+            return Err(Problem::new(StatusCode::CONFLICT, "UPLOAD_SIZE_MISMATCH", message));
+        }
+        // Aside, because the length of `ID.part` is what tus clients are told.
+        let aside = self.0.folder.join(format!("{id}.direct"));
+        blobs.fetch_left(&name, bytes, &aside).await.map_err(unkept)?;
+        tokio::fs::rename(&aside, self.part(id)).await.map_err(failed)?;
+        Ok(true)
     }
 
     fn lock(&self, id: UploadId) -> Result<OwnedMutexGuard<()>, Problem> {
@@ -348,7 +387,7 @@ impl Uploads {
 
     /// Removes the bytes first: what a crash leaves can be found by its `ID.json` again.
     async fn remove(&self, id: UploadId) -> Result<(), Problem> {
-        for path in [self.part(id), self.info(id)] {
+        for path in [self.part(id), self.0.folder.join(format!("{id}.direct")), self.info(id)] {
             match tokio::fs::remove_file(path).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
                 Ok(()) | Err(_) => {}
