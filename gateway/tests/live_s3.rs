@@ -17,6 +17,7 @@ use runtime::blobs::{Blobs, S3Settings};
 use serde_json::{Value, json};
 use site::{HOME, Site};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 async fn start() -> Site {
@@ -91,6 +92,26 @@ async fn a_file_sent_past_us_is_measured_hashed_and_imported() {
     // Whoever still has the address can write there, and changes nothing that we took.
     assert_eq!(site.client.put(&direct).body("something else").send().await.unwrap().status(), 200);
     assert_eq!(site.data(IMPORT, id).await["importVideo"]["video"]["title"], "talk.mp4");
+    assert!(site.gateway.blobs.get_bytes(&named(&film)).await.unwrap() == film);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_while_its_file_is_fetched_disturbs_nothing() {
+    let site = start().await;
+    let film = film(40 << 20, 53);
+    let (id, direct) = ticket(&site, film.len()).await;
+    assert_eq!(site.client.put(&direct).body(film.clone()).send().await.unwrap().status(), 200);
+    let body = json!({ "query": IMPORT, "variables": id });
+    let impatient = site.request("POST", "/graphql").json(&body).timeout(Duration::from_millis(20)).send().await;
+    assert!(impatient.is_err(), "it hangs up in the middle");
+    for _ in 0..200 {
+        let answer = site.graphql(IMPORT, id.clone()).await;
+        if answer.get("errors").is_none() {
+            break;
+        }
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "UPLOAD_LOCKED", "the fetching goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(site.gateway.blobs.get_bytes(&named(&film)).await.unwrap() == film);
 }
 

@@ -1,11 +1,6 @@
 //! Uploads on disk: `ID.json` says what is coming, `ID.part` holds what has come. The length of the second is the offset.
-//!
-//! They are staged here also when blobs lie in S3, and go there in parts once all bytes have come. A part of S3 has at least 5 MiB and cannot be
-//! cut, while tus acknowledges any byte and takes back what fails its checksum, so the tail would lie here anyway; and a blob's name is its digest,
-//! which is known at the end, when S3 copies no more than 5 GiB. The price: an upload belongs to the gateway that it began at.
-//! Whoever wants the bytes to bypass us sends them to S3 whole, at an address that we sign (`direct`).
 
-use super::receive::{Checksum, failed, receive, unkept};
+use super::receive::{Checksum, failed, receive};
 use crate::problem::Problem;
 use anyhow::Context as _;
 use axum::body::Bytes;
@@ -83,7 +78,7 @@ pub(crate) struct Upload {
     workspace: WorkspaceId,
     pub(crate) bytes: u64,
     pub(crate) file_name: String,
-    media_type: String,
+    pub(super) media_type: String,
     pub(crate) is_partial: bool,
     /// The parts that it was joined from.
     pub(crate) joined: Vec<UploadId>,
@@ -91,7 +86,7 @@ pub(crate) struct Upload {
     /// While bytes with a checksum come in: where they begin. After a crash they are dropped, because nobody has checked them.
     unchecked_from: Option<u64>,
     /// What the bytes are called, once all have come. As long as `ID.part` is there they are not kept yet.
-    blob: Option<BlobRef>,
+    pub(super) blob: Option<BlobRef>,
 }
 
 impl Upload {
@@ -243,9 +238,8 @@ impl Uploads {
             && *end == upload.bytes
             && !upload.is_partial
         {
-            upload = self.finish_apart(blobs, upload).await?;
+            upload = self.end_apart(blobs, upload, *end, lock).await?;
         }
-        drop(lock);
         Ok((upload, end?))
     }
 
@@ -257,16 +251,9 @@ impl Uploads {
         id: UploadId,
         now: Timestamp,
     ) -> Result<(BlobRef, String), Problem> {
-        let _lock = self.lock(id)?;
-        let (upload, mut offset) = self.get(workspace, id, now).await?;
-        if offset == 0 && !upload.is_partial && self.collect_apart(blobs, &upload).await? {
-            offset = upload.bytes;
-        }
-        if offset != upload.bytes || upload.is_partial {
-            let message = format!("{offset} of {} bytes have come; finish the upload first", upload.bytes);
-            return Err(Problem::new(StatusCode::CONFLICT, "UPLOAD_INCOMPLETE", message));
-        }
-        let upload = self.finish_apart(blobs, upload).await?;
+        let lock = self.lock(id)?;
+        let (upload, offset) = self.get(workspace, id, now).await?;
+        let upload = self.end_apart(blobs, upload, offset, lock).await?;
         let blob = upload.blob.context("a finished upload has its bytes").map_err(Problem::internal)?;
         Ok((blob, upload.file_name))
     }
@@ -295,52 +282,6 @@ impl Uploads {
         Ok(())
     }
 
-    /// Finishes in a task of its own: it goes on when the client hangs up.
-    async fn finish_apart(&self, blobs: &Blobs, upload: Upload) -> Result<Upload, Problem> {
-        let (uploads, blobs) = (self.clone(), blobs.clone());
-        tokio::spawn(async move { uploads.finish(&blobs, upload).await }).await.map_err(Problem::internal)?
-    }
-
-    /// Moves the bytes into the blobs. Their name is written down first, so that a crash at any point is followed by the rest of the way.
-    async fn finish(&self, blobs: &Blobs, mut upload: Upload) -> Result<Upload, Problem> {
-        let part = self.part(upload.id);
-        let blob = match &upload.blob {
-            Some(blob) => blob.clone(),
-            None => {
-                let blob = Blobs::describe_file(&part, &upload.media_type).await.map_err(unkept)?;
-                upload.blob = Some(blob.clone());
-                self.write(&upload).await?;
-                blob
-            }
-        };
-        if tokio::fs::try_exists(&part).await.map_err(failed)? {
-            blobs.take_described(&part, &blob).await.map_err(unkept)?;
-        }
-        blobs.delete_left(&upload.id.to_string()).await.map_err(unkept)?;
-        Ok(upload)
-    }
-
-    /// Fetches what was sent past us, in a task of its own, and tells whether there was anything.
-    async fn collect_apart(&self, blobs: &Blobs, upload: &Upload) -> Result<bool, Problem> {
-        let (uploads, blobs, id, bytes) = (self.clone(), blobs.clone(), upload.id, upload.bytes);
-        tokio::spawn(async move { uploads.collect(&blobs, id, bytes).await }).await.map_err(Problem::internal)?
-    }
-
-    async fn collect(&self, blobs: &Blobs, id: UploadId, bytes: u64) -> Result<bool, Problem> {
-        let name = id.to_string();
-        let Some(left) = blobs.left_bytes(&name).await.map_err(unkept)? else { return Ok(false) };
-        if left != bytes {
-            blobs.delete_left(&name).await.map_err(unkept)?;
-            let message = format!("{left} bytes were sent and {bytes} announced; send the file again");
-            return Err(Problem::new(StatusCode::CONFLICT, "UPLOAD_SIZE_MISMATCH", message));
-        }
-        // Aside, because the length of `ID.part` is what tus clients are told.
-        let aside = self.0.folder.join(format!("{id}.direct"));
-        blobs.fetch_left(&name, bytes, &aside).await.map_err(unkept)?;
-        tokio::fs::rename(&aside, self.part(id)).await.map_err(failed)?;
-        Ok(true)
-    }
-
     fn lock(&self, id: UploadId) -> Result<OwnedMutexGuard<()>, Problem> {
         let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| lock.strong_count() > 0);
@@ -349,8 +290,13 @@ impl Uploads {
         lock.try_lock_owned().map_err(|_| Problem::new(StatusCode::LOCKED, "UPLOAD_LOCKED", "another request is writing this upload"))
     }
 
-    fn part(&self, id: UploadId) -> PathBuf {
+    pub(super) fn part(&self, id: UploadId) -> PathBuf {
         self.0.folder.join(format!("{id}.part"))
+    }
+
+    /// Where a file that was sent past us comes in, because the length of `ID.part` is what tus clients are told.
+    pub(super) fn aside(&self, id: UploadId) -> PathBuf {
+        self.0.folder.join(format!("{id}.direct"))
     }
 
     fn info(&self, id: UploadId) -> PathBuf {
@@ -376,7 +322,7 @@ impl Uploads {
     }
 
     /// Replaces `ID.json` as a whole: a crash leaves the one before or this one.
-    async fn write(&self, upload: &Upload) -> Result<(), Problem> {
+    pub(super) async fn write(&self, upload: &Upload) -> Result<(), Problem> {
         let fresh = self.0.folder.join(format!("{}.new", upload.id));
         let mut file = File::create(&fresh).await.map_err(failed)?;
         file.write_all(&serde_json::to_vec(upload).map_err(Problem::internal)?).await.map_err(failed)?;
@@ -387,7 +333,7 @@ impl Uploads {
 
     /// Removes the bytes first: what a crash leaves can be found by its `ID.json` again.
     async fn remove(&self, id: UploadId) -> Result<(), Problem> {
-        for path in [self.part(id), self.0.folder.join(format!("{id}.direct")), self.info(id)] {
+        for path in [self.part(id), self.aside(id), self.info(id)] {
             match tokio::fs::remove_file(path).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
                 Ok(()) | Err(_) => {}

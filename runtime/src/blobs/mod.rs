@@ -227,22 +227,16 @@ impl Blobs {
             return Err(BlobError::TooLarge { bytes: blob.bytes });
         }
         let digest = blob.sha256;
-        let found = self.store.get_opts(&key(digest), GetOptions::default()).await.map_err(|error| refused(digest, error))?;
-        if found.meta.size != blob.bytes {
-            return Err(BlobError::damaged(digest, format!("it has {} bytes instead of {}", found.meta.size, blob.bytes)));
-        }
         let bytes = match &self.place {
             // One request would have to carry all of it within its time limit.
             Place::S3(remote) if blob.bytes > remote.pace.part_bytes as u64 => {
-                drop(found);
-                let mut all = Vec::with_capacity(usize::try_from(blob.bytes).unwrap_or(0));
-                let mut parts = transfer::read(self.store.clone(), key(digest), 0..blob.bytes, remote.pace).boxed();
-                while let Some(part) = parts.try_next().await.map_err(|error| refused(digest, error))? {
-                    all.extend_from_slice(&part);
-                }
-                all.into()
+                transfer::read_whole(self.store.clone(), key(digest), blob, remote.pace).await?
             }
-            Place::Folder(_) | Place::Memory | Place::S3(_) => found.bytes().await.map_err(|error| refused(digest, error))?,
+            Place::Folder(_) | Place::Memory | Place::S3(_) => {
+                let found = self.store.get_opts(&key(digest), GetOptions::default()).await.map_err(|error| refused(digest, error))?;
+                transfer::check_size(blob, found.meta.size)?;
+                found.bytes().await.map_err(|error| refused(digest, error))?
+            }
         };
         let actual = Digest(Sha256::digest(&bytes).into());
         if actual == digest { Ok(bytes) } else { Err(BlobError::damaged(digest, format!("its content has digest {actual}"))) }

@@ -183,13 +183,31 @@ pub(super) fn read(
         .buffered(pace.parts_at_once)
 }
 
+/// Returns a whole blob, whose digest the caller checks.
+pub(super) async fn read_whole(store: Arc<dyn ObjectStore>, key: Key, blob: &BlobRef, pace: Pace) -> Result<Bytes, BlobError> {
+    let meta = store.head(&key).await.map_err(|error| refused(blob.sha256, error))?;
+    check_size(blob, meta.size)?;
+    let all = Vec::with_capacity(usize::try_from(blob.bytes).unwrap_or(0));
+    let parts = read(store, key, 0..blob.bytes, pace).map_err(|error| refused(blob.sha256, error));
+    let all = parts.try_fold(all, |mut all, part| {
+        all.extend_from_slice(&part);
+        std::future::ready(Ok(all))
+    });
+    Ok(all.await?.into())
+}
+
+pub(super) fn check_size(blob: &BlobRef, bytes: u64) -> Result<(), BlobError> {
+    if bytes == blob.bytes {
+        return Ok(());
+    }
+    Err(BlobError::damaged(blob.sha256, format!("it has {bytes} bytes instead of {}", blob.bytes)))
+}
+
 /// Fetches a whole blob into `file`, which is empty, and checks it.
 pub(super) async fn fetch(store: Arc<dyn ObjectStore>, key: Key, blob: &BlobRef, file: &File, pace: Pace) -> Result<(), BlobError> {
     let digest = blob.sha256;
     let meta = store.head(&key).await.map_err(|error| refused(digest, error))?;
-    if meta.size != blob.bytes {
-        return Err(BlobError::damaged(digest, format!("it has {} bytes instead of {}", meta.size, blob.bytes)));
-    }
+    check_size(blob, meta.size)?;
     let file = Arc::new(file.try_clone()?);
     let fetching = read(store, key, 0..blob.bytes, pace).map_err(|error| refused(digest, error));
     let hash = fetching
