@@ -1,4 +1,5 @@
 //! Blobs over HTTP, behind signed and expiring links, with range requests. A link shows one blob of one workspace and nothing else.
+//! Where blobs lie in S3, large ones are not carried through here: the link, once checked, leads on to an address that S3 answers itself.
 
 use crate::Gateway;
 use crate::auth::Auth;
@@ -14,6 +15,7 @@ use runtime::blobs::BlobError;
 use serde::Deserialize;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use url::form_urlencoded::Serializer;
 
 /// How long a link works, in seconds: a working day with the page open.
@@ -21,6 +23,16 @@ pub const LINK_SECONDS: u64 = 8 * 3_600;
 
 /// Links made within one such step are the same, so that a browser's cache is of use.
 const LINK_STEP_SECONDS: u64 = 3_600;
+
+/// From here on a blob is fetched from S3 itself. Smaller ones (subtitles, decisions, posters) are answered faster than redirected, and a page's
+/// scripts may read them without a rule in the bucket that lets them.
+const REDIRECT_BYTES_MIN: u64 = 1 << 20;
+
+/// Longest time for which an address at S3 works, in seconds; never longer than the link that led there.
+const REDIRECT_SECONDS_MAX: u64 = LINK_SECONDS;
+
+/// How long a browser may go to S3 without asking here, in seconds. Shorter than the address works by far, so that a film has time to play.
+const REDIRECT_KEPT_SECONDS: u64 = 600;
 
 /// What a link says besides the digest.
 #[derive(Debug, Deserialize)]
@@ -93,8 +105,24 @@ pub(crate) async fn serve(
     if !gateway.blobs.contains(&blob).await.map_err(Problem::internal)? {
         return Err(Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "the file is gone"));
     }
+    // An address is signed for one method, and HEAD is answered at once.
+    if method == Method::GET
+        && blob.bytes >= REDIRECT_BYTES_MIN
+        && let Some(redirect) = redirect(&gateway, &blob, link.exp - now).await?
+    {
+        return Ok(redirect);
+    }
     let body = if method == Method::HEAD || range.is_empty() { Body::empty() } else { stream(&gateway, &blob, range).await? };
     Ok((status, answer, body).into_response())
+}
+
+/// Returns the way to S3, when blobs lie there. The browser sends its `Range` again.
+async fn redirect(gateway: &Gateway, blob: &BlobRef, seconds: u64) -> Result<Option<Response>, Problem> {
+    let lasts = Duration::from_secs(seconds.min(REDIRECT_SECONDS_MAX));
+    let Some(url) = gateway.blobs.direct_link(blob, lasts).await.map_err(Problem::internal)? else { return Ok(None) };
+    let kept = seconds.min(REDIRECT_KEPT_SECONDS);
+    let headers = [(header::LOCATION, value(url.as_str())?), (header::CACHE_CONTROL, value(&format!("private, max-age={kept}"))?)];
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
 }
 
 async fn stream(gateway: &Gateway, blob: &BlobRef, range: Range<u64>) -> Result<Body, Problem> {

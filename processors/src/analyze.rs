@@ -75,7 +75,8 @@ impl Analyze {
         let tools = &self.0;
         let seen = match &facts.video {
             Some(_) => {
-                let request = Request::Look { path: tools.blobs.local_path(original)?, facts: facts.clone() };
+                let file = tools.blobs.open_local(original).await?;
+                let request = Request::Look { path: file.path().to_owned(), facts: facts.clone() };
                 tools
                     .media::<Seen, L>(
                         request,

@@ -15,6 +15,7 @@ use runtime::blobs::BlobError;
 use runtime::dispatch::{Failure as GaveUp, JobContext, Processor};
 use runtime::fetch::FetchError;
 use runtime::log::Log;
+use std::path::Path;
 
 /// Takes a video in.
 pub struct Ingest(pub Tools);
@@ -76,14 +77,14 @@ impl Ingest {
             Source::Upload { blob } => blob,
             Source::Url { url } => self.fetch(context, video, &url).await?,
         };
-        let path = tools.blobs.local_path(&original)?;
-        let probe = Request::Probe { path, limits: probe::Limits::default() };
+        let file = tools.blobs.open_local(&original).await?;
+        let probe = Request::Probe { path: file.path().to_owned(), limits: probe::Limits::default() };
         let facts: MediaFacts = tools.media(probe, MediaTime::ZERO, context, |_| {}).await?;
         check(&facts, has_subtitles)?;
         let whole = Request::CheckWhole { path: tools.blobs.local_path(&original)?, facts: facts.clone() };
         let () = tools.media(whole, facts.duration_us, context, |_| {}).await?;
         let sound = match &facts.audio {
-            Some(_) => Some(self.listen(context, video, &original, &facts).await?),
+            Some(_) => Some(self.listen(context, video, file.path(), &facts).await?),
             None => None,
         };
         Ok(Command::Ingest { original, facts, sound })
@@ -100,16 +101,10 @@ impl Ingest {
         Ok(self.0.blobs.take_file(&fetched.file.path, "application/octet-stream").await?)
     }
 
-    async fn listen<L: Log>(
-        &self,
-        context: &JobContext<L>,
-        video: VideoId,
-        original: &BlobRef,
-        facts: &MediaFacts,
-    ) -> Result<Sound, Fault> {
+    async fn listen<L: Log>(&self, context: &JobContext<L>, video: VideoId, original: &Path, facts: &MediaFacts) -> Result<Sound, Fault> {
         let tools = &self.0;
         let wav = tools.blobs.scratch()?;
-        let request = Request::Listen { path: tools.blobs.local_path(original)?, wav_out: wav.path.clone() };
+        let request = Request::Listen { path: original.to_owned(), wav_out: wav.path.clone() };
         let length = facts.duration_us;
         let heard: Heard = tools.media(request, length, context, teller(context, video, Self::NAME, String::new(), length)).await?;
         Ok(Sound { wav: tools.blobs.take_file(&wav.path, "audio/wav").await?, measures: tools.put_json(&heard).await? })

@@ -1,7 +1,7 @@
 //! How videos come in.
 
 use super::Caller;
-use super::error::refusal;
+use super::error::{internal, refusal};
 use super::facts::WishInput;
 use super::link::date;
 use super::video::VideoPayload;
@@ -14,6 +14,8 @@ use domain::id::VideoId;
 use domain::model::is_name;
 use domain::video::{Command, Source, Video, Wish};
 use domain::{BlobRef, MediaTime};
+use runtime::blobs::direct::DIRECT_BYTES_MAX;
+use std::time::Duration;
 use url::Url;
 
 /// Longest title, in characters: it is shown in one line.
@@ -21,6 +23,9 @@ const TITLE_CHARACTERS_MAX: usize = 300;
 
 /// Longest address, in bytes.
 const URL_BYTES_MAX: usize = 4_096;
+
+/// How long a direct upload may take to begin; once begun it may go on.
+const DIRECT_TIME: Duration = Duration::from_secs(3_600);
 
 /// A video that clips are to be made of. Say where it is by exactly one of `url` and `uploadId`.
 #[derive(InputObject, Debug)]
@@ -44,6 +49,9 @@ pub(crate) struct UploadTicket {
     upload_id: ID,
     /// Path on this server; send the bytes there by tus 1.0 (`PATCH` with `Upload-Offset`). It takes up where it was cut off.
     url: String,
+    /// An address at which the whole file can be sent past this server instead, by one `PUT` that begins within an hour; whoever has it can
+    /// write there. Null where this server keeps files itself, and for files over 5 GiB. `importVideo` then fetches, measures and hashes it.
+    direct_url: Option<String>,
     /// When the upload is forgotten unless it goes on.
     expires_at: DateTime<Utc>,
 }
@@ -89,7 +97,16 @@ impl ImportMutation {
         let new = NewUpload { bytes, file_name, media_type: None, is_partial: false };
         let upload = caller.gateway.uploads.create(caller.workspace(), new, now).await;
         let upload = upload.map_err(|problem| refusal(problem.code, problem.message))?;
-        Ok(UploadTicket { upload_id: upload.id.to_string().into(), url: upload.path(), expires_at: date(upload.expires) })
+        let direct_url = match upload.bytes <= DIRECT_BYTES_MAX {
+            true => caller.gateway.blobs.direct_upload(&upload.id.to_string(), DIRECT_TIME).await.map_err(internal)?,
+            false => None,
+        };
+        Ok(UploadTicket {
+            upload_id: upload.id.to_string().into(),
+            url: upload.path(),
+            direct_url: direct_url.map(Into::into),
+            expires_at: date(upload.expires),
+        })
     }
 }
 

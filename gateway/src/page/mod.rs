@@ -11,10 +11,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use std::sync::Arc;
 
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
+/// Films come from here, or from S3 where links lead there.
+fn policy(gateway: &Gateway) -> Result<HeaderValue, Problem> {
+    let media = gateway.blobs.direct_origin().unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: {media}; media-src 'self' {media}; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).map_err(Problem::internal)
+}
 
 /// A file of the page.
 struct Asset {
@@ -33,27 +38,27 @@ static ASSETS: [Asset; 7] = [
     Asset { name: "icon.svg", media_type: "image/svg+xml", text: include_str!("icon.svg") },
 ];
 
-pub(crate) async fn index() -> Response {
-    page("text/html; charset=utf-8", include_str!("index.html"))
+pub(crate) async fn index(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
+    page(&gateway, "text/html; charset=utf-8", include_str!("index.html"))
 }
 
-pub(crate) async fn graphiql() -> Response {
-    page("text/html; charset=utf-8", include_str!("explorer.html"))
+pub(crate) async fn graphiql(State(gateway): State<Arc<Gateway>>) -> Result<Response, Problem> {
+    page(&gateway, "text/html; charset=utf-8", include_str!("explorer.html"))
 }
 
-pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn asset(State(gateway): State<Arc<Gateway>>, Path(name): Path<String>) -> Result<Response, Problem> {
     let asset = ASSETS.iter().find(|asset| asset.name == name);
     let asset = asset.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such file"))?;
-    Ok(page(asset.media_type, asset.text))
+    page(&gateway, asset.media_type, asset.text)
 }
 
-fn page(media_type: &'static str, text: &'static str) -> Response {
+fn page(gateway: &Gateway, media_type: &'static str, text: &'static str) -> Result<Response, Problem> {
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy(gateway)?),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (headers, text).into_response()
+    Ok((headers, text).into_response())
 }
 
 /// What somebody sends to log in.

@@ -1,7 +1,8 @@
 //! Resumable uploads by tus 1.0: <https://tus.io/protocols/resumable-upload>.
 //!
-//! `store` keeps the bytes on disk and says how far they are; this file speaks the protocol. What was acknowledged survives a crash.
+//! `store` keeps the bytes on disk and says how far they are, `finish` makes blobs of them, `tus` speaks the protocol. What was acknowledged survives a crash.
 
+mod finish;
 mod receive;
 mod store;
 mod tus;

@@ -4,6 +4,7 @@ use crate::problem::Problem;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use futures::{Stream, StreamExt as _};
+use runtime::blobs::BlobError;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, ErrorKind};
@@ -82,8 +83,16 @@ fn mismatch() -> Problem {
     Problem::new(status, "CHECKSUM_MISMATCH", "the bytes are not what their checksum says; send them again")
 }
 
-pub(super) fn full() -> Problem {
+fn full() -> Problem {
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "DISK_FULL", "the server's disk is full: free some space and go on")
+}
+
+/// Returns what it means that bytes could not become a blob.
+pub(super) fn unkept(error: BlobError) -> Problem {
+    match error {
+        BlobError::Full => full(),
+        other => Problem::internal(other),
+    }
 }
 
 pub(super) fn failed(error: io::Error) -> Problem {

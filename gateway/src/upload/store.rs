@@ -1,6 +1,6 @@
 //! Uploads on disk: `ID.json` says what is coming, `ID.part` holds what has come. The length of the second is the offset.
 
-use super::receive::{Checksum, failed, full, receive};
+use super::receive::{Checksum, failed, receive};
 use crate::problem::Problem;
 use anyhow::Context as _;
 use axum::body::Bytes;
@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use domain::id::WorkspaceId;
 use domain::{BlobRef, Timestamp};
 use futures::Stream;
-use runtime::blobs::{BlobError, Blobs};
+use runtime::blobs::Blobs;
 use runtime::ids;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -78,15 +78,15 @@ pub(crate) struct Upload {
     workspace: WorkspaceId,
     pub(crate) bytes: u64,
     pub(crate) file_name: String,
-    media_type: String,
+    pub(super) media_type: String,
     pub(crate) is_partial: bool,
     /// The parts that it was joined from.
     pub(crate) joined: Vec<UploadId>,
     pub(crate) expires: Timestamp,
     /// While bytes with a checksum come in: where they begin. After a crash they are dropped, because nobody has checked them.
     unchecked_from: Option<u64>,
-    /// The stored bytes, once all have come.
-    blob: Option<BlobRef>,
+    /// What the bytes are called, once all have come. As long as `ID.part` is there they are not kept yet.
+    pub(super) blob: Option<BlobRef>,
 }
 
 impl Upload {
@@ -238,9 +238,8 @@ impl Uploads {
             && *end == upload.bytes
             && !upload.is_partial
         {
-            upload = self.finish_apart(blobs, upload).await?;
+            upload = self.end_apart(blobs, upload, *end, lock).await?;
         }
-        drop(lock);
         Ok((upload, end?))
     }
 
@@ -252,13 +251,9 @@ impl Uploads {
         id: UploadId,
         now: Timestamp,
     ) -> Result<(BlobRef, String), Problem> {
-        let _lock = self.lock(id)?;
+        let lock = self.lock(id)?;
         let (upload, offset) = self.get(workspace, id, now).await?;
-        if offset != upload.bytes || upload.is_partial {
-            let message = format!("{offset} of {} bytes have come; finish the upload first", upload.bytes);
-            return Err(Problem::new(StatusCode::CONFLICT, "UPLOAD_INCOMPLETE", message));
-        }
-        let upload = self.finish_apart(blobs, upload).await?;
+        let upload = self.end_apart(blobs, upload, offset, lock).await?;
         let blob = upload.blob.context("a finished upload has its bytes").map_err(Problem::internal)?;
         Ok((blob, upload.file_name))
     }
@@ -273,6 +268,10 @@ impl Uploads {
     /// Forgets uploads that rested for too long.
     pub(crate) async fn sweep(&self, now: Timestamp) -> anyhow::Result<()> {
         for id in self.infos().await.map_err(|problem| anyhow::anyhow!(problem.message))? {
+            // A look without the lock, so that nobody's request is refused because of us.
+            if matches!(self.read(id).await, Ok(Some(upload)) if upload.expires > now) {
+                continue;
+            }
             let Ok(_lock) = self.lock(id) else { continue };
             match self.read(id).await {
                 Ok(Some(upload)) if upload.expires > now => {}
@@ -283,25 +282,6 @@ impl Uploads {
         Ok(())
     }
 
-    /// Finishes in a task of its own: it goes on when the client hangs up.
-    async fn finish_apart(&self, blobs: &Blobs, upload: Upload) -> Result<Upload, Problem> {
-        let (uploads, blobs) = (self.clone(), blobs.clone());
-        tokio::spawn(async move { uploads.finish(&blobs, upload).await }).await.map_err(Problem::internal)?
-    }
-
-    /// Moves the bytes into the blobs. Done twice it is the same as once.
-    async fn finish(&self, blobs: &Blobs, mut upload: Upload) -> Result<Upload, Problem> {
-        if upload.blob.is_none() {
-            let blob = blobs.take_file(&self.part(upload.id), &upload.media_type).await;
-            upload.blob = Some(blob.map_err(|error| match error {
-                BlobError::Full => full(),
-                other => Problem::internal(other),
-            })?);
-            self.write(&upload).await?;
-        }
-        Ok(upload)
-    }
-
     fn lock(&self, id: UploadId) -> Result<OwnedMutexGuard<()>, Problem> {
         let mut locks = self.0.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| lock.strong_count() > 0);
@@ -310,8 +290,13 @@ impl Uploads {
         lock.try_lock_owned().map_err(|_| Problem::new(StatusCode::LOCKED, "UPLOAD_LOCKED", "another request is writing this upload"))
     }
 
-    fn part(&self, id: UploadId) -> PathBuf {
+    pub(super) fn part(&self, id: UploadId) -> PathBuf {
         self.0.folder.join(format!("{id}.part"))
+    }
+
+    /// Where a file that was sent past us comes in, because the length of `ID.part` is what tus clients are told.
+    pub(super) fn aside(&self, id: UploadId) -> PathBuf {
+        self.0.folder.join(format!("{id}.direct"))
     }
 
     fn info(&self, id: UploadId) -> PathBuf {
@@ -337,7 +322,7 @@ impl Uploads {
     }
 
     /// Replaces `ID.json` as a whole: a crash leaves the one before or this one.
-    async fn write(&self, upload: &Upload) -> Result<(), Problem> {
+    pub(super) async fn write(&self, upload: &Upload) -> Result<(), Problem> {
         let fresh = self.0.folder.join(format!("{}.new", upload.id));
         let mut file = File::create(&fresh).await.map_err(failed)?;
         file.write_all(&serde_json::to_vec(upload).map_err(Problem::internal)?).await.map_err(failed)?;
@@ -348,7 +333,7 @@ impl Uploads {
 
     /// Removes the bytes first: what a crash leaves can be found by its `ID.json` again.
     async fn remove(&self, id: UploadId) -> Result<(), Problem> {
-        for path in [self.part(id), self.info(id)] {
+        for path in [self.part(id), self.aside(id), self.info(id)] {
             match tokio::fs::remove_file(path).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
                 Ok(()) | Err(_) => {}

@@ -6,6 +6,7 @@ mod live;
 mod media;
 mod mutations;
 mod queries;
+mod restart;
 mod schema;
 mod site;
 mod tus;

@@ -40,12 +40,26 @@ pub(crate) struct Site {
     pub(crate) gateway: Arc<Gateway>,
     now: Arc<AtomicU64>,
     pub(crate) projecting: CancellationToken,
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
 }
 
 impl Site {
     pub(crate) async fn start() -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = Arc::new(TempDir::new().unwrap());
+        let blobs = Blobs::open(&folder.path().join("blobs")).unwrap();
+        Self::start_in(folder, blobs, None).await
+    }
+
+    /// Ends this one, and starts another in its place.
+    pub(crate) async fn restart(self) -> Self {
+        self.projecting.cancel();
+        self.gateway.shutdown.cancel();
+        let again = (self.folder.clone(), self.gateway.blobs.clone(), Some(self.key.clone()));
+        drop(self);
+        Self::start_in(again.0, again.1, again.2).await
+    }
+
+    pub(crate) async fn start_in(folder: Arc<TempDir>, blobs: Blobs, known_key: Option<String>) -> Self {
         let now = Arc::new(AtomicU64::new(START));
         let clock = Clock::from_fn({
             let now = now.clone();
@@ -69,7 +83,7 @@ impl Site {
             log,
             store,
             positions,
-            blobs: Blobs::open(&folder.path().join("blobs")).unwrap(),
+            blobs,
             progress: ProgressChannel::default(),
             clock,
             encoder: Default::default(),
@@ -81,7 +95,7 @@ impl Site {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(gateway::serve(listener, gateway.clone()));
-        let key = key.unwrap().expose_secret().to_owned();
+        let key = known_key.unwrap_or_else(|| key.unwrap().expose_secret().to_owned());
         Self { url, key, client: Client::new(), gateway, now, projecting, folder }
     }
 

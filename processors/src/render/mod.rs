@@ -94,16 +94,17 @@ impl Render {
     async fn render<L: Log>(&self, job: &Job, context: &JobContext<L>) -> Result<Rendition, Fault> {
         check(&job.wish.settings)?;
         let tools = &self.0;
-        let path = tools.blobs.local_path(&job.original)?;
+        let original = tools.blobs.open_local(&job.original).await?;
+        let path = original.path();
         let ingested = tools.ingested(context, job.video).await?;
         let facts = ingested.ok_or_else(|| Fault::permanent("VIDEO_DELETED", "the video was deleted"))?.facts;
         let transcript: Transcript = tools.get_json(&job.words).await?;
         let words: Vec<Word> = transcript.words().cloned().collect();
-        let list = self.plan(job, context, &path, &facts, &words).await?;
+        let list = self.plan(job, context, path, &facts, &words).await?;
         let (video, poster) = (tools.blobs.scratch()?, tools.blobs.scratch()?);
         let length = job.wish.span.duration();
         let request = Request::Render {
-            source: path,
+            source: path.to_owned(),
             facts: facts.clone(),
             list: Box::new(list.clone()),
             out: video.path.clone(),

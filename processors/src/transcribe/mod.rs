@@ -137,12 +137,12 @@ impl Transcribe {
         let Some(sound) = &ingested.sound else {
             return Err(Fault::permanent("NO_SOUND", "the video has no sound to hear words in"));
         };
-        let path = self.tools.blobs.local_path(&sound.wav)?;
-        let speech = ear::find_speech(path.clone(), ingested.facts.duration_us).await?;
+        let wav = self.tools.blobs.open_local(&sound.wav).await?;
+        let speech = ear::find_speech(wav.path().to_owned(), ingested.facts.duration_us).await?;
         let chunks = speech::vad::chunks(&speech, ingested.facts.duration_us, CHUNK_MAX);
         let language = match (&wish.language, chunks.first()) {
             (Some(language), _) => language.clone(),
-            (None, Some(first)) => self.ear.language(&wish.model, path, *first).await?,
+            (None, Some(first)) => self.ear.language(&wish.model, wav.path().to_owned(), *first).await?,
             (None, None) => "en".into(),
         };
         let command = transcript::Command::Begin { video, audio: sound.wav.clone(), chunks, language, model: wish.model.clone() };
@@ -164,8 +164,8 @@ impl Transcribe {
             .map_err(|unreadable| Fault::permanent("UNREADABLE_SUBTITLES", format!("{unreadable}; save it as SRT or WebVTT in UTF-8")))?;
         let mut transcript = imported.transcript;
         if let (false, Some(sound)) = (imported.has_word_times, &ingested.sound) {
-            let path = self.tools.blobs.local_path(&sound.wav)?;
-            transcript = self.ear.align(&wish.model, path, transcript).await?;
+            let wav = self.tools.blobs.open_local(&sound.wav).await?;
+            transcript = self.ear.align(&wish.model, wav.path().to_owned(), transcript).await?;
         }
         let words = self.tools.put_json(&transcript).await?;
         let command = transcript::Command::Import {
@@ -179,9 +179,9 @@ impl Transcribe {
     }
 
     async fn hear<L: Log>(&self, context: &JobContext<L>, chunk: Chunk) -> Result<(), Fault> {
-        let path = self.tools.blobs.local_path(&chunk.audio)?;
+        let audio = self.tools.blobs.open_local(&chunk.audio).await?;
         let progress = teller(context, chunk.video, Self::NAME, chunk.index.to_string(), chunk.span.duration());
-        let heard = self.ear.hear(&chunk.model, path, chunk.span, &chunk.language, progress).await?;
+        let heard = self.ear.hear(&chunk.model, audio.path().to_owned(), chunk.span, &chunk.language, progress).await?;
         let words = self.tools.put_json(&heard).await?;
         let command = transcript::Command::RecordChunk { index: chunk.index, words };
         let transaction = context.transaction(0).then::<Transcript>(transcript_of(chunk.video).0, command);

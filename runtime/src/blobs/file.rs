@@ -81,30 +81,26 @@ pub(super) fn copy_in(folder: &Path, source: &Path) -> Result<(Digest, u64), Blo
     Ok((digest, bytes))
 }
 
-pub(super) fn move_in(folder: &Path, source: &Path) -> Result<(Digest, u64), BlobError> {
-    let (digest, bytes) = digest(source)?;
+/// Takes a file whose digest is known.
+pub(super) fn move_in(folder: &Path, source: &Path, digest: Digest) -> Result<(), BlobError> {
     let file = File::open(source)?;
     match place(folder, source, &file, digest) {
         Err(BlobError::Store(error)) if is_other_file_system(&error) => {
-            let copied = copy_in(folder, source)?;
-            fs::remove_file(source)?;
-            Ok(copied)
+            copy_in(folder, source)?;
+            Ok(fs::remove_file(source)?)
         }
-        Err(error) => Err(error),
-        Ok(()) => Ok((digest, bytes)),
+        other => other,
     }
 }
 
-pub(super) fn write_in(folder: &Path, content: &[u8]) -> Result<Digest, BlobError> {
-    let digest = Digest(Sha256::digest(content).into());
+pub(super) fn write_in(folder: &Path, content: &[u8], digest: Digest) -> Result<(), BlobError> {
     if is_kept(&path(folder, digest), content.len() as u64) {
-        return Ok(digest);
+        return Ok(());
     }
     let scratch = Scratch::new(&scratch_folder(folder))?;
     let mut output = OpenOptions::new().write(true).open(&scratch.path)?;
     output.write_all(content)?;
-    place(folder, &scratch.path, &output, digest)?;
-    Ok(digest)
+    place(folder, &scratch.path, &output, digest)
 }
 
 pub(super) fn digest(path: &Path) -> Result<(Digest, u64), BlobError> {
@@ -153,6 +149,6 @@ fn is_kept(target: &Path, bytes: u64) -> bool {
     fs::metadata(target).is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes)
 }
 
-fn is_other_file_system(error: &anyhow::Error) -> bool {
+pub(super) fn is_other_file_system(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::CrossesDevices)
 }

@@ -3,76 +3,40 @@
 //! A blob is written once, whole or not at all, and never changes; the same bytes are kept once, whoever puts them.
 //! Who may see a blob is decided by who may see the event that names it, never here.
 
+mod cache;
+pub mod conformance;
+pub mod direct;
+mod error;
 mod file;
+mod s3;
+mod settings;
+mod transfer;
 
+pub use error::BlobError;
 pub use file::Scratch;
+pub use settings::{BlobSettings, Encryption, S3Settings};
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use cache::{Cache, Held};
 use domain::BlobRef;
 use domain::blob::Digest;
+use error::{failed, refused};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
+use s3::Bucket;
 use sha2::{Digest as _, Sha256};
-use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use thiserror::Error;
+use transfer::Pace;
 
 /// Largest blob that is read into memory: an hour's artefacts are a few MiB, and media is streamed or opened as a file.
 pub const IN_MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
-/// Bytes that go to a remote store in one part: S3 takes 10,000 parts, so this allows 80 GB.
-const PART_BYTES: usize = 8 * 1024 * 1024;
-
-/// Why a blob could not be kept or given.
-#[derive(Debug, Error)]
-pub enum BlobError {
-    /// There is none with this digest.
-    #[error("blob {0} is missing")]
-    Missing(Digest),
-    /// What is stored is not what was put.
-    #[error("blob {digest} is damaged: {problem}")]
-    Damaged {
-        /// Which.
-        digest: Digest,
-        /// What differs.
-        problem: String,
-    },
-    /// The disk is full. Nothing was kept.
-    #[error("the disk that holds the blobs is full: free some space and try again")]
-    Full,
-    /// More than [`IN_MEMORY_BYTES_MAX`].
-    #[error("a blob of {bytes} bytes is too large to be read into memory, the limit is {IN_MEMORY_BYTES_MAX}")]
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-    },
-    /// The store failed.
-    #[error("the blob store failed")]
-    Store(#[source] anyhow::Error),
-}
-
-impl From<io::Error> for BlobError {
-    fn from(error: io::Error) -> Self {
-        if is_full(&error) { Self::Full } else { Self::Store(error.into()) }
-    }
-}
-
-impl From<anyhow::Error> for BlobError {
-    fn from(error: anyhow::Error) -> Self {
-        if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_full) { Self::Full } else { Self::Store(error) }
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
 
 /// A kept blob, as [`Blobs::list`] sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +47,65 @@ pub struct Kept {
     pub bytes: u64,
 }
 
+/// A blob as a file of this machine, which stays while this lives. It must not be changed.
+#[derive(Debug)]
+pub struct LocalBlob {
+    path: PathBuf,
+    _file: LocalFile,
+}
+
+/// What keeps the file.
+#[derive(Debug)]
+enum LocalFile {
+    /// The folder itself.
+    Folder,
+    /// A lock.
+    Cached { _held: Held },
+    /// It is a copy.
+    Copied { _copy: Scratch },
+}
+
+impl LocalBlob {
+    /// Returns where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// A handle on a store of blobs.
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
-    /// The store's folder, when it is one on this machine.
-    folder: Option<Arc<PathBuf>>,
+    place: Place,
+}
+
+/// What is known of a store beyond what all stores can do.
+#[derive(Clone)]
+enum Place {
+    Folder(Arc<PathBuf>),
+    Memory,
+    S3(Arc<Remote>),
+}
+
+struct Remote {
+    bucket: Bucket,
+    cache: Arc<Cache>,
+    pace: Pace,
 }
 
 impl Blobs {
+    /// Opens the store that an operator chose. Nothing is asked of S3 yet: see [`Blobs::check`].
+    ///
+    /// # Errors
+    /// When a folder cannot be created, or a setting cannot be used.
+    pub fn from_settings(settings: &BlobSettings) -> Result<Self, BlobError> {
+        match settings {
+            BlobSettings::Folder(folder) => Self::open(folder),
+            BlobSettings::S3(settings) => Self::s3(settings),
+        }
+    }
+
     /// Opens the blobs in `folder`, and creates it when there is none.
     ///
     /// # Errors
@@ -100,13 +114,34 @@ impl Blobs {
         file::prepare(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder).with_context(|| format!("opening {}", folder.display()))?;
         let folder = std::path::absolute(folder)?;
-        Ok(Self { store: Arc::new(store), folder: Some(Arc::new(folder)) })
+        Ok(Self { store: Arc::new(store), place: Place::Folder(Arc::new(folder)) })
+    }
+
+    /// Opens the blobs in a bucket.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, or the cache's folder cannot be created.
+    pub fn s3(settings: &S3Settings) -> Result<Self, BlobError> {
+        #[expect(clippy::disallowed_methods, reason = "secrets come from the environment or a file, and pass through nobody's hands")]
+        let bucket = Bucket::open(settings, |name| std::env::var(name).ok())?;
+        let cache = Cache::open(&settings.cache_folder, settings.cache_bytes_max)?;
+        let pace = Pace { part_bytes: settings.part_bytes, parts_at_once: settings.parts_at_once };
+        let remote = Remote { bucket, cache: Arc::new(cache), pace };
+        Ok(Self { store: Arc::new(remote.bucket.store()), place: Place::S3(Arc::new(remote)) })
     }
 
     /// Returns a store that ends with the process.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { store: Arc::new(InMemory::new()), folder: None }
+        Self { store: Arc::new(InMemory::new()), place: Place::Memory }
+    }
+
+    /// Asks the store for something, so that a wrong setting is heard of at once.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, refuses us, or has no such bucket.
+    pub async fn check(&self) -> Result<(), BlobError> {
+        self.list().try_next().await.map(drop)
     }
 
     /// Keeps a copy of a file that belongs to somebody else.
@@ -114,12 +149,14 @@ impl Blobs {
     /// # Errors
     /// See [`BlobError`].
     pub async fn put_file(&self, path: &Path, media_type: &str) -> Result<BlobRef, BlobError> {
-        let path = path.to_owned();
-        let (sha256, bytes) = match self.folder.clone() {
-            Some(folder) => blocking(move || file::copy_in(&folder, &path)).await?,
-            None => self.upload(path).await?,
-        };
-        Ok(BlobRef { sha256, bytes, media_type: media_type.to_owned() })
+        if let Place::Folder(folder) = &self.place {
+            let (folder, path) = (folder.clone(), path.to_owned());
+            let (sha256, bytes) = blocking(move || file::copy_in(&folder, &path)).await?;
+            return Ok(BlobRef { sha256, bytes, media_type: media_type.to_owned() });
+        }
+        let blob = Self::describe_file(path, media_type).await?;
+        transfer::send_file(&*self.store, &key(blob.sha256), &blob, path, self.pace()).await?;
+        Ok(blob)
     }
 
     /// Keeps a file of our own, which is gone afterwards: renamed where possible.
@@ -127,16 +164,40 @@ impl Blobs {
     /// # Errors
     /// See [`BlobError`].
     pub async fn take_file(&self, path: &Path, media_type: &str) -> Result<BlobRef, BlobError> {
+        let blob = Self::describe_file(path, media_type).await?;
+        self.take_described(path, &blob).await?;
+        Ok(blob)
+    }
+
+    /// Returns what a file will be called once it is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn describe_file(path: &Path, media_type: &str) -> Result<BlobRef, BlobError> {
         let path = path.to_owned();
-        let (sha256, bytes) = match self.folder.clone() {
-            Some(folder) => blocking(move || file::move_in(&folder, &path)).await?,
-            None => {
-                let uploaded = self.upload(path.clone()).await?;
-                blocking(move || Ok(std::fs::remove_file(path)?)).await?;
-                uploaded
-            }
-        };
+        let (sha256, bytes) = blocking(move || file::digest(&path)).await?;
         Ok(BlobRef { sha256, bytes, media_type: media_type.to_owned() })
+    }
+
+    /// Keeps a file of our own that is described by `blob`, which is gone afterwards. Where it is sent over a network it is kept as a cached
+    /// file: whoever made it often needs it next.
+    ///
+    /// # Errors
+    /// See [`BlobError`].
+    pub async fn take_described(&self, path: &Path, blob: &BlobRef) -> Result<(), BlobError> {
+        let (source, digest) = (path.to_owned(), blob.sha256);
+        if let Place::Folder(folder) = &self.place {
+            let folder = folder.clone();
+            return blocking(move || file::move_in(&folder, &source, digest)).await;
+        }
+        transfer::send_file(&*self.store, &key(digest), blob, path, self.pace()).await?;
+        match &self.place {
+            Place::S3(remote) => {
+                let cache = remote.cache.clone();
+                blocking(move || cache.adopt(&source, digest)).await
+            }
+            Place::Folder(_) | Place::Memory => blocking(move || Ok(std::fs::remove_file(source)?)).await,
+        }
     }
 
     /// Keeps bytes.
@@ -145,16 +206,16 @@ impl Blobs {
     /// See [`BlobError`].
     pub async fn put_bytes(&self, bytes: impl Into<Bytes>, media_type: &str) -> Result<BlobRef, BlobError> {
         let bytes: Bytes = bytes.into();
-        let length = bytes.len() as u64;
-        let sha256 = match self.folder.clone() {
-            Some(folder) => blocking(move || file::write_in(&folder, &bytes)).await?,
-            None => {
-                let sha256 = Digest(Sha256::digest(&bytes).into());
-                self.store.put(&key(sha256), bytes.into()).await.context("putting a blob")?;
-                sha256
+        let sha256 = Digest(Sha256::digest(&bytes).into());
+        let blob = BlobRef { sha256, bytes: bytes.len() as u64, media_type: media_type.to_owned() };
+        match &self.place {
+            Place::Folder(folder) => {
+                let folder = folder.clone();
+                blocking(move || file::write_in(&folder, &bytes, sha256)).await?;
             }
-        };
-        Ok(BlobRef { sha256, bytes: length, media_type: media_type.to_owned() })
+            Place::Memory | Place::S3(_) => transfer::send_bytes(&*self.store, &key(sha256), &blob, bytes).await?,
+        }
+        Ok(blob)
     }
 
     /// Returns a blob's bytes, checked against its digest.
@@ -165,14 +226,20 @@ impl Blobs {
         if blob.bytes > IN_MEMORY_BYTES_MAX {
             return Err(BlobError::TooLarge { bytes: blob.bytes });
         }
-        let found = self.store.get_opts(&key(blob.sha256), GetOptions::default()).await.map_err(|error| refused(blob.sha256, error))?;
-        let damaged = |problem: String| BlobError::Damaged { digest: blob.sha256, problem };
-        if found.meta.size != blob.bytes {
-            return Err(damaged(format!("it has {} bytes instead of {}", found.meta.size, blob.bytes)));
-        }
-        let bytes = found.bytes().await.map_err(|error| refused(blob.sha256, error))?;
+        let digest = blob.sha256;
+        let bytes = match &self.place {
+            // One request would have to carry all of it within its time limit.
+            Place::S3(remote) if blob.bytes > remote.pace.part_bytes as u64 => {
+                transfer::read_whole(self.store.clone(), key(digest), blob, remote.pace).await?
+            }
+            Place::Folder(_) | Place::Memory | Place::S3(_) => {
+                let found = self.store.get_opts(&key(digest), GetOptions::default()).await.map_err(|error| refused(digest, error))?;
+                transfer::check_size(blob, found.meta.size)?;
+                found.bytes().await.map_err(|error| refused(digest, error))?
+            }
+        };
         let actual = Digest(Sha256::digest(&bytes).into());
-        if actual == blob.sha256 { Ok(bytes) } else { Err(damaged(format!("its content has digest {actual}"))) }
+        if actual == digest { Ok(bytes) } else { Err(BlobError::damaged(digest, format!("its content has digest {actual}"))) }
     }
 
     /// Returns the bytes of a blob in `range`, as they are read; for media, whose parts cannot be checked one by one.
@@ -183,22 +250,56 @@ impl Blobs {
         if range.start >= range.end || range.end > blob.bytes {
             return Err(BlobError::Store(anyhow::anyhow!("{range:?} is not a range of a blob of {} bytes", blob.bytes)));
         }
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let digest = blob.sha256;
+        if let Place::S3(remote) = &self.place {
+            if !self.contains(blob).await? {
+                return Err(BlobError::Missing(digest));
+            }
+            let parts = transfer::read(self.store.clone(), key(digest), range, remote.pace);
+            return Ok(parts.map_err(move |error| refused(digest, error)).boxed());
+        }
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let found = self.store.get_opts(&key(digest), options).await.map_err(|error| refused(digest, error))?;
         Ok(found.into_stream().map_err(move |error| refused(digest, error)).boxed())
     }
 
-    /// Returns the file that holds a blob, for tools that open files. It must not be changed.
+    /// Returns a blob as a file, for tools that open files. Keep what is returned while the file is in use.
     ///
     /// # Errors
-    /// When the blob is missing, or the store is not a folder of this machine.
-    pub fn local_path(&self, blob: &BlobRef) -> Result<PathBuf, BlobError> {
-        let Some(folder) = &self.folder else {
-            return Err(BlobError::Store(anyhow::anyhow!("this store has no files on this machine")));
-        };
-        let path = file::path(folder, blob.sha256);
-        if path.is_file() { Ok(path) } else { Err(BlobError::Missing(blob.sha256)) }
+    /// When the blob is missing or damaged, or the cache has no room.
+    pub async fn open_local(&self, blob: &BlobRef) -> Result<LocalBlob, BlobError> {
+        match &self.place {
+            Place::Folder(folder) => {
+                let path = file::path(folder, blob.sha256);
+                if path.is_file() { Ok(LocalBlob { path, _file: LocalFile::Folder }) } else { Err(BlobError::Missing(blob.sha256)) }
+            }
+            Place::Memory => {
+                let bytes = self.get_bytes(blob).await?;
+                let copy = self.scratch()?;
+                let path = copy.path.clone();
+                tokio::fs::write(&path, bytes).await?;
+                Ok(LocalBlob { path, _file: LocalFile::Copied { _copy: copy } })
+            }
+            Place::S3(remote) => {
+                let held = self.cached(remote, blob).await?;
+                Ok(LocalBlob { path: held.path.clone(), _file: LocalFile::Cached { _held: held } })
+            }
+        }
+    }
+
+    async fn cached(&self, remote: &Remote, blob: &BlobRef) -> Result<Held, BlobError> {
+        let cache = &remote.cache;
+        if let Some(held) = cache.hold(blob).await? {
+            return Ok(held);
+        }
+        let turn = cache.turn(blob.sha256);
+        let _turn = turn.lock().await;
+        if let Some(held) = cache.hold(blob).await? {
+            return Ok(held);
+        }
+        let room = cache.make_room(blob.bytes).await?;
+        transfer::fetch(self.store.clone(), key(blob.sha256), blob, &room.file, remote.pace).await?;
+        cache.place(room, blob.sha256, blob.bytes).await
     }
 
     /// Tells whether a blob is kept.
@@ -213,29 +314,33 @@ impl Blobs {
         }
     }
 
-    /// Deletes a blob; one that is missing is deleted already.
+    /// Deletes a blob; one that is missing is deleted already. Caches of other machines let go of it when they have not used it for a week.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn delete(&self, digest: Digest) -> Result<(), BlobError> {
         match self.store.delete(&key(digest)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(refused(digest, error)),
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(refused(digest, error)),
+        }
+        match &self.place {
+            Place::S3(remote) => {
+                let cache = remote.cache.clone();
+                blocking(move || cache.forget(digest)).await
+            }
+            Place::Folder(_) | Place::Memory => Ok(()),
         }
     }
 
     /// Returns every blob that is kept, in no order.
     #[must_use]
     pub fn list(&self) -> BoxStream<'static, Result<Kept, BlobError>> {
-        let kept = |meta: object_store::ObjectMeta| async move {
+        let kept = |meta: object_store::ObjectMeta| {
             let sha256 = meta.location.filename().and_then(|name| name.parse().ok())?;
             Some(Kept { sha256, bytes: meta.size })
         };
-        self.store
-            .list(Some(&Key::from(file::ALGORITHM)))
-            .map_err(|error| BlobError::from(anyhow::Error::new(error).context("listing blobs")))
-            .try_filter_map(move |meta| async move { Ok(kept(meta).await) })
-            .boxed()
+        let found = self.store.list(Some(&Key::from(file::ALGORITHM))).map_err(|error| failed("listing blobs", error));
+        found.try_filter_map(move |meta| std::future::ready(Ok(kept(meta)))).boxed()
     }
 
     /// Returns a place for a file that may become a blob by [`Blobs::take_file`], on the same file system where possible.
@@ -243,32 +348,18 @@ impl Blobs {
     /// # Errors
     /// When the folder cannot be written.
     pub fn scratch(&self) -> Result<Scratch, BlobError> {
-        match &self.folder {
-            Some(folder) => Ok(Scratch::new(&file::scratch_folder(folder))?),
-            None => Ok(Scratch::new(&std::env::temp_dir())?),
+        match &self.place {
+            Place::Folder(folder) => Ok(Scratch::new(&file::scratch_folder(folder))?),
+            Place::Memory => Ok(Scratch::new(&std::env::temp_dir())?),
+            Place::S3(remote) => Ok(remote.cache.scratch()?),
         }
     }
 
-    /// Sends a file to a store that is not a folder. It is read twice: the name must be known before the content is sent.
-    async fn upload(&self, path: PathBuf) -> Result<(Digest, u64), BlobError> {
-        let (digest, bytes) = blocking({
-            let path = path.clone();
-            move || file::digest(&path)
-        })
-        .await?;
-        if self.store.head(&key(digest)).await.is_ok() {
-            return Ok((digest, bytes));
+    fn pace(&self) -> Pace {
+        match &self.place {
+            Place::S3(remote) => remote.pace,
+            Place::Folder(_) | Place::Memory => Pace::MEMORY,
         }
-        let upload = self.store.put_multipart(&key(digest)).await.context("starting an upload")?;
-        let mut upload = object_store::WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        let file = tokio::fs::File::open(&path).await?;
-        let mut chunks = tokio_util::io::ReaderStream::with_capacity(file, PART_BYTES);
-        while let Some(chunk) = chunks.next().await {
-            upload.wait_for_capacity(2).await.context("uploading a blob")?;
-            upload.put(chunk?);
-        }
-        upload.finish().await.context("ending an upload")?;
-        Ok((digest, bytes))
     }
 }
 
@@ -276,13 +367,6 @@ fn key(digest: Digest) -> Key {
     Key::from(file::relative(digest))
 }
 
-fn refused(digest: Digest, error: object_store::Error) -> BlobError {
-    match error {
-        object_store::Error::NotFound { .. } => BlobError::Missing(digest),
-        other => BlobError::from(anyhow::Error::new(other)),
-    }
-}
-
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, BlobError> + Send + 'static) -> Result<T, BlobError> {
-    tokio::task::spawn_blocking(work).await.context("writing a blob panicked")?
+    tokio::task::spawn_blocking(work).await.context("working on a blob panicked")?
 }

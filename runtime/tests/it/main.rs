@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "tests learn from the environment where their tools and media are")]
 
+mod blob_kill;
 mod blobs;
 mod conformance;
 mod consume;

@@ -70,9 +70,9 @@ fn with_ending(stem: &Path, ending: &str) -> PathBuf {
 
 /// Copies a blob under another name first, so that a file is never seen half written.
 async fn copy(store: &Store, blob: &BlobRef, path: &Path) -> anyhow::Result<()> {
-    let from = store.blobs.local_path(blob)?;
+    let from = store.blobs.open_local(blob).await?;
     let aside = with_ending(path, "part");
-    tokio::fs::copy(&from, &aside).await.with_context(|| format!("writing {}", path.display()))?;
+    tokio::fs::copy(from.path(), &aside).await.with_context(|| format!("writing {}", path.display()))?;
     tokio::fs::rename(&aside, path).await.with_context(|| format!("writing {}", path.display()))
 }
 
