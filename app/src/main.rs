@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod engine;
 mod problem;
+mod rows;
 
 use clap::Parser;
 use cli::{Cli, Command};

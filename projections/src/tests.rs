@@ -2,8 +2,9 @@
 mod contract;
 
 use crate::{ALL, Projection as _, Store, cql, events_by_stream};
+use contract::arrivals::Extent;
 use contract::histories::Histories;
-use contract::{Extent, HOME, World, submit};
+use contract::{HOME, World, submit};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -26,7 +27,7 @@ async fn rows_are_the_same_however_events_arrive() {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Store::open(&folder.path().join(format!("{number}.sqlite")), &ALL).unwrap()
     };
-    contract::rows_are_the_same_however_events_arrive(open, Extent { seeds: 20, commands: 2_000 }).await;
+    contract::arrivals::rows_are_the_same_however_events_arrive(open, Extent { seeds: 20, commands: 2_000 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

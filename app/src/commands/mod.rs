@@ -4,6 +4,7 @@ mod bench;
 mod clip;
 mod doctor;
 mod events;
+mod migrate;
 mod models;
 mod projections;
 mod schema;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
         Command::Serve(options) => serve::run(&shared, options, &telemetry).await,
         Command::Events(options) => events::run(&shared, options).await,
         Command::Models(command) => models::run(&shared, command).await,
+        Command::Migrate(options) => migrate::run(&options).await,
         Command::Projections(command) => projections::run(&shared, command).await,
         Command::Doctor => doctor::run(&shared),
         Command::Schema(options) => schema::run(&options),

@@ -21,7 +21,7 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
     })?;
     let stop = shutdown::on_signal()?;
     let mut engine = Engine::start(&store, shared, &options.work, stop.child_token())?;
-    let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL).context("opening the read models")?;
+    let rows = options.cluster.open(&store.folder).await?;
     engine.project(&store, rows.clone());
     let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;
     let gateway = Arc::new(Gateway {

@@ -64,7 +64,8 @@ impl Store {
         for event in events {
             for (index, (table, write)) in (0..).zip(model.writes(event)?) {
                 let physical = Physical { table, version: model.version, build };
-                writes.push(self.execute(physical, write, timestamp(event, index)?));
+                let timestamp = ticks(event.position, index).with_context(|| format!("writing {}", event.id))?;
+                writes.push(self.execute(physical, write, timestamp));
             }
         }
         stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect().await
@@ -80,21 +81,35 @@ impl Store {
                 let mut values = bind_key(table, key)?;
                 values.extend(bind(columns, cells.into_iter().map(|(_, value)| value))?);
                 values.push(timestamp);
-                self.write(&physical.upsert(&names), values).await
+                self.write(physical.upsert(&names), values).await
             }
             Write::Delete { prefix } => {
                 let text = physical.delete(prefix.len());
                 let values = [timestamp].into_iter().chain(bind_key(table, prefix)?).collect();
-                self.write(&text, values).await
+                self.write(text, values).await
             }
         };
         written.with_context(|| format!("writing {}", table.name))
     }
 }
 
-/// Returns the timestamp of the write at `index` among those of `event`.
-fn timestamp(event: &Recorded, index: u64) -> Result<i64> {
-    ensure!(index < WRITES_PER_EVENT_MAX, "{} writes more than {WRITES_PER_EVENT_MAX} rows", event.id);
-    let ticks = event.position.checked_add(1).and_then(|number| number.checked_mul(WRITES_PER_EVENT_MAX));
-    ticks.and_then(|ticks| i64::try_from(ticks + index).ok()).with_context(|| format!("position {} is too large", event.position))
+/// Returns the timestamp of the write at `index` among those of the event at `position`.
+fn ticks(position: u64, index: u64) -> Result<i64> {
+    ensure!(index < WRITES_PER_EVENT_MAX, "it writes more than {WRITES_PER_EVENT_MAX} rows");
+    let ticks = position.checked_add(1).and_then(|number| number.checked_mul(WRITES_PER_EVENT_MAX)).map(|first| first + index);
+    ticks.and_then(|ticks| i64::try_from(ticks).ok()).with_context(|| format!("position {position} is too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_write_has_a_later_timestamp_than_those_before_it() {
+        let ticks = |position, index| ticks(position, index).unwrap();
+        assert!(ticks(0, 0) > 0, "timestamps of zero and below are special to some servers");
+        assert!(ticks(7, 0) < ticks(7, 1) && ticks(7, WRITES_PER_EVENT_MAX - 1) < ticks(8, 0));
+        assert!(super::ticks(7, WRITES_PER_EVENT_MAX).is_err());
+        assert!(super::ticks(1 << 50, 0).is_ok() && super::ticks(1 << 51, 0).is_err() && super::ticks(u64::MAX, 0).is_err());
+    }
 }

@@ -148,7 +148,7 @@ impl Store {
                 let timestamp = if table == "builds" { REMOVED } else { i64::MAX };
                 let values = [integer(timestamp)].into_iter().chain(key(model, Some(build))).collect();
                 let text = format!("DELETE FROM {table} USING TIMESTAMP ? WHERE model = ? AND version = ? AND build = ?");
-                self.write(&text, values).await?;
+                self.write(text, values).await?;
             }
         }
         Ok(())
@@ -206,7 +206,7 @@ impl Store {
 
     async fn sum(&self, physical: Physical, (first, last): (i64, i64)) -> Result<Sum> {
         let values = vec![integer(first), integer(last)];
-        let mut rows = std::pin::pin!(self.stream(&physical.slice(), values).await?);
+        let mut rows = std::pin::pin!(self.stream(physical.slice(), values).await?);
         let mut sum = Sum::default();
         while let Some(cells) = rows.next().await {
             sum.add(physical.table, &cells?);
@@ -229,4 +229,16 @@ fn key(model: Model, build: Option<u32>) -> Vec<Bound> {
 
 fn integer(number: i64) -> Bound {
     Some(CqlValue::BigInt(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_cover_the_ring_without_gaps_or_overlaps() {
+        let all: Vec<_> = slices().collect();
+        assert_eq!((all[0].0, all[all.len() - 1].1), (i64::MIN, i64::MAX));
+        assert!(all.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0));
+    }
 }

@@ -24,7 +24,8 @@ use crate::{Model, Row, rows};
 use anyhow::{Context as _, Result, bail};
 use cells::{Bound, bind_key};
 use domain::id::WorkspaceId;
-use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 pub use migrate::{Migration, migrate, migrations};
 use scylla::client::caching_session::CachingSession;
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
@@ -146,15 +147,8 @@ impl Store {
 
     pub(crate) async fn get_many<R: Row>(&self, workspace: WorkspaceId, keys: Vec<Vec<Value>>) -> Result<Vec<Option<R>>> {
         let keys = keys.into_iter().map(|key| bind_key(R::TABLE, scoped(workspace, key))).collect::<Result<Vec<_>>>()?;
-        self.read_live::<R, _>(async |physical| {
-            let text = physical.point();
-            let reads: Vec<_> = keys.iter().map(|key| self.rows(&text, key.clone())).collect();
-            stream::iter(reads).buffered(READS_AT_ONCE).try_collect::<Vec<_>>().await
-        })
-        .await?
-        .into_iter()
-        .map(|found| found.into_iter().next().map(rows::decode::<R>).transpose())
-        .collect()
+        let found = self.read_live::<R, _>(|physical| self.points(physical.point(), keys.clone()).boxed()).await?;
+        found.into_iter().map(|cells| cells.map(rows::decode::<R>).transpose()).collect()
     }
 
     pub(crate) async fn range<R: Row>(
@@ -173,12 +167,12 @@ impl Store {
             return Ok(vec![]);
         }
         values.push(Some(CqlValue::Int(limit)));
-        let found = self.read_live::<R, _>(async |physical| self.rows(&physical.range(is_after), values.clone()).await).await?;
+        let found = self.read_live::<R, _>(|physical| self.rows(physical.range(is_after), values.clone()).boxed()).await?;
         found.into_iter().map(rows::decode::<R>).collect()
     }
 
     /// Reads from the live build, and again from the new one when a rebuild took the old one away meanwhile.
-    async fn read_live<R: Row, T>(&self, read: impl AsyncFn(Physical) -> Result<T>) -> Result<T> {
+    async fn read_live<'a, R: Row, T>(&self, read: impl Fn(Physical) -> BoxFuture<'a, Result<T>> + Send) -> Result<T> {
         let model = Model::of::<R::Of>();
         let table: &'static Table = R::TABLE;
         let mut build = self.live(model).await?;
@@ -197,11 +191,17 @@ impl Store {
         bail!("{} was rebuilt {REPLANS_MAX} times during one query", model.name)
     }
 
-    async fn rows(&self, text: &str, values: Vec<Bound>) -> Result<Vec<Vec<Value>>> {
-        self.stream(text, values).await?.try_collect().await
+    async fn points(&self, text: String, keys: Vec<Vec<Bound>>) -> Result<Vec<Option<Vec<Value>>>> {
+        let reads: Vec<_> = keys.into_iter().map(|key| self.rows(text.clone(), key)).collect();
+        let found: Vec<Vec<Vec<Value>>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().map(|rows| rows.into_iter().next()).collect())
     }
 
-    async fn stream(&self, text: &str, values: Vec<Bound>) -> Result<impl Stream<Item = Result<Vec<Value>>> + use<>> {
+    async fn rows(&self, text: impl Into<String> + Send, values: Vec<Bound>) -> Result<Vec<Vec<Value>>> {
+        self.stream(text.into(), values).await?.try_collect().await
+    }
+
+    async fn stream(&self, text: String, values: Vec<Bound>) -> Result<impl Stream<Item = Result<Vec<Value>>> + use<>> {
         // In a box: the driver's future is deep, and every caller's would hold it.
         let pages = Box::pin(self.0.session.execute_iter(statement(text, &self.0.reads), values)).await?;
         let rows = pages.rows_stream::<scylla::value::Row>()?;
@@ -209,8 +209,8 @@ impl Store {
     }
 
     /// Writes may be tried again: they carry their timestamps.
-    async fn write(&self, text: &str, values: Vec<Bound>) -> Result<()> {
-        Box::pin(self.0.session.execute_unpaged(statement(text, &self.0.writes), values)).await?;
+    async fn write(&self, text: impl Into<String> + Send, values: Vec<Bound>) -> Result<()> {
+        Box::pin(self.0.session.execute_unpaged(statement(text.into(), &self.0.writes), values)).await?;
         Ok(())
     }
 
@@ -222,7 +222,7 @@ impl Store {
     }
 }
 
-fn statement(text: &str, profile: &ExecutionProfileHandle) -> Statement {
+fn statement(text: String, profile: &ExecutionProfileHandle) -> Statement {
     let mut statement = Statement::new(text);
     statement.set_is_idempotent(true);
     statement.set_page_size(PAGE_ROWS);

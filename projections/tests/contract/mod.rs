@@ -1,7 +1,9 @@
 //! What every store must do: the same events give the same answers, on one file and on a cluster, however and how often they arrive.
 
+pub(crate) mod arrivals;
 pub(crate) mod histories;
 
+use arrivals::deliver_late;
 use bytes::Bytes;
 use domain::artefact::{CaptionStyle, Ratio};
 use domain::clip::Command as ClipCommand;
@@ -13,11 +15,8 @@ use futures::future::join_all;
 use histories::{Histories, facts, failure, span};
 use projections::stages::StageState;
 use projections::store::Target;
-use projections::{ALL, Model, Store, audit, clips, events_by_stream, jobs, models, run, transcripts, videos};
-use proto::{Metadata, Recorded, Wire as _};
-use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
+use projections::{ALL, Store, audit, clips, events_by_stream, jobs, models, run, transcripts, videos};
+use proto::{Metadata, Recorded, StreamName, Wire as _};
 use runtime::clock::Clock;
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
@@ -27,7 +26,6 @@ use runtime::log::{Filter, Item, Log as _, Partition};
 use runtime::progress::ProgressChannel;
 use runtime::token::Positions;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,7 +33,7 @@ pub(crate) const HOME: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
 const OTHER: WorkspaceId = WorkspaceId(Uuid::from_u128(2));
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 pub(crate) const VIDEO: VideoId = VideoId(Uuid::from_u128(77));
-const CLIP: ClipId = ClipId(Uuid::from_u128(78));
+pub(crate) const CLIP: ClipId = ClipId(Uuid::from_u128(78));
 
 /// Runs every test that needs one empty store, each by `$run`.
 macro_rules! suite {
@@ -137,14 +135,24 @@ pub(crate) async fn answers(store: &Store, events: &[Recorded]) -> Vec<String> {
             _ => String::new(),
         });
         answers.push(format!("{:?}", audit::history(store, workspace, &stream, None, 1_000).await.unwrap()));
-        let read = events_by_stream::read(store, workspace, &stream, 0, 1_000).await.unwrap();
         let expected: Vec<_> = events.iter().filter(|event| (event.workspace, &event.stream) == (workspace, &stream)).cloned().collect();
-        assert_eq!(read, expected, "{stream}");
+        assert!(whole(store, workspace, &stream).await == expected, "{stream} is not what was written");
     }
     answers
 }
 
-fn surroundings() -> Surroundings {
+async fn whole(store: &Store, workspace: WorkspaceId, stream: &StreamName) -> Vec<Recorded> {
+    let mut events = vec![];
+    loop {
+        let page = events_by_stream::read(store, workspace, stream, events.len() as u64, 100).await.unwrap();
+        if page.is_empty() {
+            return events;
+        }
+        events.extend(page);
+    }
+}
+
+pub(crate) fn surroundings() -> Surroundings {
     Surroundings {
         consumers: Consumers::in_memory().unwrap(),
         positions: Positions::default(),
@@ -157,98 +165,6 @@ fn surroundings() -> Surroundings {
 pub(crate) fn submit() -> VideoCommand {
     let source = Source::Url { url: "https://example.org/talk.mp4".into() };
     VideoCommand::Submit { title: "Talk".into(), source, subtitles: None, wish: Wish::default() }
-}
-
-/// How much happens in a run of random histories.
-pub(crate) struct Extent {
-    pub(crate) seeds: u64,
-    pub(crate) commands: usize,
-}
-
-/// Random histories on stores of their own: `open` gives an empty one each time. The seed of a failing run is in its message.
-pub(crate) async fn rows_are_the_same_however_events_arrive(open: impl AsyncFn() -> Store, extent: Extent) {
-    let mut seen = BTreeSet::new();
-    for seed in 0..extent.seeds {
-        let live = open().await;
-        let log = SimulatedLog::new(seed, Faults { visible_after_ms_max: 3, ..Faults::NONE });
-        let around = surroundings();
-        // Two projectors over one store: one of them is a zombie, nobody knows which.
-        let projectors = [(); 2].map(|()| tokio::spawn(run::run(log.clone(), live.clone(), around.clone())));
-        let mut histories = Histories::new(log.clone(), seed, &[HOME, OTHER]);
-        histories.happen(extent.commands).await;
-        while log.head(Partition::EMBEDDED).await.unwrap() <= histories.last.unwrap() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let events = all_events(&log).await;
-        assert!(events.len() > extent.commands / 10, "seed {seed}: only {} events", events.len());
-        seen.extend(events.iter().map(|event| event.event_type.to_string()));
-        for model in ALL {
-            let last = events.last().map(|event| event.position);
-            around.positions.wait(model.name, last, Duration::from_secs(60)).await.unwrap();
-        }
-        let expected = (digests(&live).await, answers(&live, &events).await);
-
-        let other = open().await;
-        join_all(ALL.map(|model| deliver_again_and_again(&other, model, &events, seed))).await;
-        assert_eq!((digests(&other).await, answers(&other, &events).await), expected, "seed {seed}: delivered twice");
-        join_all(ALL.map(|model| deliver_old_ones_in_disorder(&other, model, &events, seed))).await;
-        join_all(ALL.map(|model| two_replay_at_once(&other, model, &events, seed))).await;
-        assert_eq!((digests(&other).await, answers(&other, &events).await), expected, "seed {seed}: old ones delivered again");
-        for model in ALL {
-            let rebuilt = live.rebuild(&log, model.name).await.unwrap();
-            assert!(rebuilt.is_same(), "seed {seed}: {rebuilt:?}");
-        }
-        assert_eq!((digests(&live).await, answers(&live, &events).await), expected, "seed {seed}: rebuilt");
-        around.shutdown.cancel();
-        for projector in projectors {
-            projector.await.unwrap().unwrap();
-        }
-    }
-    assert!(seen.len() >= 20, "too few kinds of events happened: {seen:?}");
-}
-
-/// Delivers in random batches, and now and then goes back to an earlier one.
-async fn deliver_again_and_again(store: &Store, model: Model, events: &[Recorded], seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut done = 0;
-    while done < events.len() {
-        let from = random.random_range(0..=done);
-        let to = (done + random.random_range(1..40)).min(events.len());
-        let next = events[to - 1].position + 1;
-        for _ in 0..2 {
-            store.apply(model, Target::Live, events[from..to].to_vec(), next).await.unwrap();
-        }
-        done = to;
-    }
-}
-
-/// Delivers events that were long applied, in any order, as a projector that was asleep may.
-async fn deliver_old_ones_in_disorder(store: &Store, model: Model, events: &[Recorded], seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut shuffled = events.to_vec();
-    shuffled.shuffle(&mut random);
-    for some in shuffled.chunks(37) {
-        deliver_late(store, model, some).await;
-    }
-}
-
-/// Two projectors that each go through the log again from a checkpoint of their own.
-async fn two_replay_at_once(store: &Store, model: Model, events: &[Recorded], seed: u64) {
-    let replay = async |seed: u64| {
-        let from = StdRng::seed_from_u64(seed).random_range(0..events.len());
-        for batch in events[from..].chunks(23) {
-            deliver_late(store, model, batch).await;
-        }
-    };
-    tokio::join!(replay(seed), replay(seed + 1_000));
-}
-
-/// Behind the checkpoint's back where that is possible: a file checks it in the transaction, a cluster cannot.
-async fn deliver_late(store: &Store, model: Model, events: &[Recorded]) {
-    match store {
-        Store::Sqlite(_) => drop(store.apply(model, Target::Live, events.to_vec(), 0).await.unwrap()),
-        Store::Cql(cluster) => cluster.write_rows(model, cluster.live(model).await.unwrap(), events).await.unwrap(),
-    }
 }
 
 pub(crate) async fn a_video_goes_through_its_stages(store: Store) {
@@ -274,7 +190,7 @@ pub(crate) async fn a_video_goes_through_its_stages(store: Store) {
     assert_eq!(jobs::by_video(&world.store, HOME, VIDEO).await.unwrap(), []);
 }
 
-async fn proposed(world: &mut World) {
+pub(crate) async fn proposed(world: &mut World) {
     let mut made = Histories::new(world.log.clone(), 1, &[HOME]);
     world.video(submit()).await;
     world.video(VideoCommand::Ingest { original: made.blob("video/mp4"), facts: facts(), sound: None }).await;

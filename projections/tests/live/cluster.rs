@@ -3,6 +3,7 @@
 use futures::FutureExt as _;
 use projections::Store;
 use projections::cql::{self, Keyspace, Options};
+use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -21,13 +22,12 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn connect() -> Self {
         let variable = |name: &str| {
-            std::env::var(name).unwrap_or_else(|_| {
-                panic!("{name} is not set: run `infra/local/up cassandra`, then load out/engines/clients.env into the environment")
-            })
+            std::env::var(name)
+                .unwrap_or_else(|_| panic!("{name} is not set: run `just test-live`, which starts a cluster and says where it is"))
         };
         Self {
-            nodes: variable("CLIPFLOW_CASSANDRA_NODES").split(',').map(str::to_owned).collect(),
-            credentials: (variable("CLIPFLOW_CASSANDRA_USERNAME"), variable("CLIPFLOW_CASSANDRA_PASSWORD").into()),
+            nodes: variable("CLIPFLOW_CQL_NODES").split(',').map(str::to_owned).collect(),
+            credentials: (variable("CLIPFLOW_CQL_USERNAME"), variable("CLIPFLOW_CQL_PASSWORD").into()),
             made: std::sync::Mutex::default(),
         }
     }
@@ -47,11 +47,16 @@ impl Cluster {
         Store::Cql(cql::Store::open(&options).await.unwrap())
     }
 
+    /// Returns a connection of the test's own.
+    pub(crate) async fn session(&self) -> Session {
+        let (name, password) = &self.credentials;
+        SessionBuilder::new().known_nodes(&self.nodes).user(name, password.expose_secret()).build().await.unwrap()
+    }
+
     /// Runs `test` and drops the keyspaces, also when it panics.
     pub(crate) async fn clean_up_after(&self, test: impl Future<Output = ()>) {
         let outcome = AssertUnwindSafe(test).catch_unwind().await;
-        let (name, password) = &self.credentials;
-        let session = SessionBuilder::new().known_nodes(&self.nodes).user(name, password.expose_secret()).build().await.unwrap();
+        let session = self.session().await;
         let made = std::mem::take(&mut *self.made.lock().unwrap());
         for keyspace in made {
             session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {keyspace}"), ()).await.unwrap();
