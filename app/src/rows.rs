@@ -29,6 +29,10 @@ pub(crate) struct Cluster {
     /// A file with the password and nothing else.
     #[arg(long, global = true, value_name = "FILE", env = "CLIPFLOW_CQL_PASSWORD_FILE")]
     pub(crate) cql_password_file: Option<PathBuf>,
+
+    /// A PEM file with the authority of the nodes' certificates; without it connections are not encrypted.
+    #[arg(long, global = true, value_name = "FILE", env = "CLIPFLOW_CQL_CA")]
+    pub(crate) cql_ca: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -56,7 +60,7 @@ impl Cluster {
                 Some((name.clone(), password))
             }
         };
-        Ok(cql::Options { nodes: self.cql_nodes.clone(), keyspace, credentials })
+        Ok(cql::Options { nodes: self.cql_nodes.clone(), keyspace, credentials, authority: self.cql_ca.clone() })
     }
 
     fn password(&self) -> anyhow::Result<Option<SecretString>> {

@@ -27,6 +27,9 @@ use domain::id::WorkspaceId;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 pub use migrate::{Migration, migrate, migrations};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use scylla::client::caching_session::CachingSession;
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::client::session_builder::SessionBuilder;
@@ -36,6 +39,7 @@ use scylla::value::CqlValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use statements::Physical;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +80,8 @@ pub struct Options {
     pub keyspace: Keyspace,
     /// Name and password, where the cluster asks for them.
     pub credentials: Option<(String, SecretString)>,
+    /// The authority whose certificates the nodes show, as PEM. Without it connections are plain, passwords included.
+    pub authority: Option<PathBuf>,
 }
 
 /// The name of a keyspace: lower-case letters, digits and `_`, starting with a letter, at most 48.
@@ -131,6 +137,9 @@ impl Store {
             .connection_timeout(CONNECT_MAX)
             .schema_agreement_timeout(SCHEMA_CHANGE_MAX)
             .default_execution_profile_handle(writes.clone());
+        if let Some(file) = &options.authority {
+            builder = builder.tls_context(Some(tls(file)?));
+        }
         if let Some((name, password)) = &options.credentials {
             builder = builder.user(name, password.expose_secret());
         }
@@ -220,6 +229,17 @@ impl Store {
         self.0.session.get_session().query_unpaged(statement, ()).await.with_context(|| format!("executing {text}"))?;
         Ok(())
     }
+}
+
+/// Returns the settings of connections to nodes whose certificates an authority in `file` has signed.
+fn tls(file: &Path) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(file).with_context(|| format!("reading {}", file.display()))?;
+    for certificate in certificates {
+        let certificate = certificate.with_context(|| format!("reading a certificate in {}", file.display()))?;
+        roots.add(certificate).with_context(|| format!("trusting a certificate in {}", file.display()))?;
+    }
+    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 }
 
 fn statement(text: String, profile: &ExecutionProfileHandle) -> Statement {

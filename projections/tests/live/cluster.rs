@@ -7,6 +7,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Number of the next keyspace of this run.
@@ -16,6 +17,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Cluster {
     nodes: Vec<String>,
     credentials: (String, SecretString),
+    pub(crate) authority: PathBuf,
     made: std::sync::Mutex<Vec<Keyspace>>,
 }
 
@@ -28,6 +30,7 @@ impl Cluster {
         Self {
             nodes: variable("CLIPFLOW_CQL_NODES").split(',').map(str::to_owned).collect(),
             credentials: (variable("CLIPFLOW_CQL_USERNAME"), variable("CLIPFLOW_CQL_PASSWORD").into()),
+            authority: variable("CLIPFLOW_CQL_CA").into(),
             made: std::sync::Mutex::default(),
         }
     }
@@ -37,7 +40,7 @@ impl Cluster {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let keyspace: Keyspace = format!("clipflow_live_{}_{number}", std::process::id()).parse().unwrap();
         self.made.lock().unwrap().push(keyspace.clone());
-        Options { nodes: self.nodes.clone(), keyspace, credentials: Some(self.credentials.clone()) }
+        Options { nodes: self.nodes.clone(), keyspace, credentials: Some(self.credentials.clone()), authority: None }
     }
 
     /// Returns an empty store in a keyspace of its own.

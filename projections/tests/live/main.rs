@@ -1,4 +1,4 @@
-//! The suite of the read models on a real cluster: `CLIPFLOW_CQL_NODES`, `…_USERNAME` and `…_PASSWORD` say where it is, and
+//! The suite of the read models on a real cluster: `CLIPFLOW_CQL_NODES`, `…_USERNAME`, `…_PASSWORD` and `…_CA` say where it is, and
 //! `just test-live` starts one and sets them. Each test has a keyspace of its own, dropped at its end.
 
 #![allow(clippy::disallowed_methods, reason = "tests learn from the environment where the cluster is")]
