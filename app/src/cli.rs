@@ -1,5 +1,6 @@
 //! The command line. Doc comments here are what `--help` says.
 
+use crate::rows::Cluster;
 use clap::{Args, Parser, Subcommand};
 use domain::artefact::{CaptionStyle, Ratio};
 use std::net::SocketAddr;
@@ -81,8 +82,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Log(Log),
     /// Shows how far the read models are, or builds one again from the log.
-    #[command(subcommand)]
     Projections(Projections),
+    /// Makes the tables of the read models on a Cassandra cluster.
+    Migrate(Migrate),
     /// Checks that everything needed is installed, and says how to get what is not.
     Doctor,
     /// Prints the GraphQL schema, or writes every generated contract.
@@ -181,6 +183,19 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) work: Work,
+
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Migrate {
+    /// Replicas of each row in each data centre, for a keyspace that does not exist yet.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) replicas: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
 }
 
 /// A part of the platform.
@@ -214,7 +229,7 @@ pub(crate) enum Log {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Schema {
-    /// Write `graphql/schema.graphql` and `events/v1/*.json` below this folder instead.
+    /// Write `graphql/schema.graphql`, `events/v1/*.json` and `cql/*.cql` below this folder instead.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -261,8 +276,17 @@ pub(crate) enum Models {
     },
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Projections {
+    #[command(subcommand)]
+    pub(crate) command: ProjectionsCommand,
+
+    #[command(flatten)]
+    pub(crate) cluster: Cluster,
+}
+
 #[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Projections {
+pub(crate) enum ProjectionsCommand {
     /// Shows every read model with its version, checkpoint and lag.
     Status,
     /// Builds a read model again beside the old one, compares the two and switches over.

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod engine;
 mod problem;
+mod rows;
 
 use clap::Parser;
 use cli::{Cli, Command};

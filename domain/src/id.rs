@@ -86,6 +86,14 @@ ids! {
     CommitId = "commit";
 }
 
+impl TranscriptId {
+    /// Returns the id of the transcript that we hear of a video: one each, so that whoever knows the video finds it.
+    #[must_use]
+    pub fn of(video: VideoId) -> Self {
+        Self(Uuid::new_v5(&video.0, b"transcript"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ start_cassandra() {
     ! already cassandra || return 0
     mkdir -p "$folder/data"
     sed -e "s|@HOST@|$(host_of "$CLIPFLOW_CASSANDRA_NODES")|g" -e "s|@PORT@|$(port_of "$CLIPFLOW_CASSANDRA_NODES")|" \
-        -e "s|@STORAGE_PORT@|$(port_of "$CLIPFLOW_CASSANDRA_STORAGE")|g" -e "s|@DATA@|$folder/data|g" \
+        -e "s|@STORAGE_PORT@|$(port_of "$CLIPFLOW_CASSANDRA_STORAGE")|g" -e "s|@DATA@|$folder/data|g" -e "s|@TLS@|$tls|" \
         "$local_infra/cassandra/cassandra.yaml" >"$folder/cassandra.yaml"
     agent=$(echo "$(jars cassandra)"/com.github.jbellis.jamm-*.jar)
     launch cassandra "$CLIPFLOW_CASSANDRA_NODES" \

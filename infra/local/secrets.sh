@@ -61,6 +61,7 @@ write_client_environment() {
         echo "CLIPFLOW_KAFKA_TLS_BROKERS=$(cut -d, -f"1-$size" <<<"$CLIPFLOW_KAFKA_TLS_BROKERS")"
         echo "CLIPFLOW_KAFKA_CA=$tls/ca.pem"
         echo "CLIPFLOW_CASSANDRA_NODES=$CLIPFLOW_CASSANDRA_NODES"
+        echo "CLIPFLOW_CASSANDRA_CA=$tls/ca.pem"
         echo "CLIPFLOW_S3_ENDPOINT=$CLIPFLOW_S3_ENDPOINT"
         grep -v '^#' "$secrets"
     } >"$clients.partial"

@@ -170,7 +170,7 @@ static CLIPS: Table = Table {
     ],
 };
 
-/// A deleted clip keeps its place here, because its event does not say of which video it was; readers skip it.
+/// A deleted clip keeps its place here until its video is deleted, because its event does not say of which video it was; readers skip it.
 static CLIPS_BY_VIDEO: Table = Table {
     name: "clips_by_video",
     partition: &["video"],
@@ -220,12 +220,17 @@ impl crate::Row for Rendition {
 
 impl Projection for Clips {
     const NAME: &'static str = "clips";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const TABLES: &'static [&'static Table] = &[&CLIPS, &CLIPS_BY_VIDEO, &RENDITIONS];
 
     fn project(event: &Recorded, writes: &mut Writes) -> Result<(), DecodeError> {
-        if let Some(proto::Event::Clip(happened)) = event.event()? {
-            project(event, ClipId(event.stream.id()), happened, writes);
+        match event.event()? {
+            Some(proto::Event::Clip(happened)) => project(event, ClipId(event.stream.id()), happened, writes),
+            // Its clips are deleted one by one; this removes the places that they leave.
+            Some(proto::Event::Video(domain::video::Event::Deleted)) => {
+                writes.delete(&CLIPS_BY_VIDEO, [Value::shown(&VideoId(event.stream.id()))]);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -339,7 +344,7 @@ pub async fn by_video(store: &Store, workspace: WorkspaceId, video: VideoId, mut
     loop {
         let behind = after.take().map(|place| vec![place.rank.into(), Value::shown(&place.clip)]);
         let places: Vec<Place> = store.range(workspace, [Value::shown(&video)], behind, limit).await?;
-        let is_last = (places.len() as u32) < limit.min(crate::sqlite::ROWS_MAX);
+        let is_last = (places.len() as u32) < limit.min(crate::store::ROWS_MAX);
         let keys = places.iter().map(|place| vec![Value::shown(&place.clip)]).collect();
         clips.extend(store.get_many::<Row>(workspace, keys).await?.into_iter().flatten());
         // Deleted clips leave holes: go on behind the last place until there are enough.

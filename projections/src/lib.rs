@@ -1,23 +1,29 @@
 //! Read models: declared once, folded from the log, read by point or by one range of one partition.
 //!
-//! One file per read model holds its tables, its row, how an event changes it, and its queries. `sqlite` executes all of them; nothing
-//! outside it writes a statement. A projection never reads, never looks at a clock and never has an effect, so that it can be rebuilt.
+//! One file per read model holds its tables, its row, how an event changes it, and its queries. `store` executes all of them, on SQLite
+//! or on a CQL cluster; nothing outside it writes a statement. A projection never reads, never looks at a clock and never has an effect,
+//! so that it can be rebuilt.
 
 pub mod audit;
 pub mod clips;
+pub mod cql;
+pub mod events_by_stream;
 pub mod jobs;
 pub mod models;
+mod rows;
 pub mod run;
-pub mod sqlite;
+mod sqlite;
 pub mod stages;
+pub mod store;
 pub mod table;
 pub mod transcripts;
 pub mod videos;
 
+use anyhow::{Result as Outcome, bail};
 use proto::{DecodeError, Recorded};
 use serde::de::DeserializeOwned;
-pub use sqlite::Store;
-use table::{Table, Writes};
+pub use store::Store;
+use table::{Table, Write, Writes};
 
 /// A fold of the log into tables.
 pub trait Projection: Send + Sync + 'static {
@@ -62,10 +68,30 @@ impl Model {
     pub const fn of<P: Projection>() -> Self {
         Self { name: P::NAME, version: P::VERSION, tables: P::TABLES, project: P::project }
     }
+
+    /// Returns what `event` writes, in order.
+    pub(crate) fn writes(&self, event: &Recorded) -> Outcome<Vec<(&'static Table, Write)>> {
+        let mut writes = Writes::of(event.workspace);
+        if let Err(error) = (self.project)(event, &mut writes) {
+            // One unreadable event must not stop a read model: the audit shows it, and a rebuild by a program that can read it mends the rows.
+            tracing::error!(projection = self.name, event.id = %event.id, error = %error, "skipped an unreadable event");
+            return Ok(vec![]);
+        }
+        let writes = writes.into_vec();
+        for (table, write) in &writes {
+            if let Write::Upsert { cells, .. } = write
+                && let Some((unknown, _)) = cells.iter().find(|(name, _)| table.column(name).is_none())
+            {
+                bail!("{} has no column {unknown}", table.name);
+            }
+        }
+        Ok(writes)
+    }
 }
 
-/// Every read model.
-pub const ALL: [Model; 6] = [
+/// Every read model; the first is what the log itself is asked for by stream.
+pub const ALL: [Model; 7] = [
+    Model::of::<events_by_stream::EventsByStream>(),
     Model::of::<videos::Videos>(),
     Model::of::<transcripts::Transcripts>(),
     Model::of::<clips::Clips>(),
@@ -74,5 +100,8 @@ pub const ALL: [Model; 6] = [
     Model::of::<audit::Audit>(),
 ];
 
+/// The suite in `tests` is also run from outside, on a real cluster: it names this crate as others do.
+#[cfg(test)]
+extern crate self as projections;
 #[cfg(test)]
 mod tests;

@@ -91,5 +91,5 @@ pub async fn by_id(store: &Store, workspace: WorkspaceId, model: ModelId) -> Res
 /// # Errors
 /// The store fails.
 pub async fn all(store: &Store, workspace: WorkspaceId) -> Result<Vec<Row>> {
-    store.range(workspace, [], None, crate::sqlite::ROWS_MAX).await
+    store.range(workspace, [], None, crate::store::ROWS_MAX).await
 }

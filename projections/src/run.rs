@@ -1,7 +1,7 @@
 //! Keeps read models up to date: each follows the log by itself, so that one that is rebuilt or fails holds no other up.
 
-use crate::sqlite::{Store, Target};
-use crate::{Model, Projection, audit, clips, jobs, models, transcripts, videos};
+use crate::store::{Store, Target};
+use crate::{Model, Projection, audit, clips, events_by_stream, jobs, models, transcripts, videos};
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use proto::Recorded;
@@ -19,6 +19,7 @@ const BATCH_EVENTS_MAX: usize = 512;
 pub async fn run<L: Log>(log: L, store: Store, surroundings: Surroundings) -> Result<()> {
     let with = || (log.clone(), surroundings.clone());
     tokio::try_join!(
+        follow::<_, events_by_stream::EventsByStream>(with(), &store),
         follow::<_, videos::Videos>(with(), &store),
         follow::<_, transcripts::Transcripts>(with(), &store),
         follow::<_, clips::Clips>(with(), &store),
@@ -55,7 +56,7 @@ impl<P: Projection> Sink for Feed<P> {
 ///
 /// # Errors
 /// The log or the store fails.
-pub(crate) async fn catch_up(log: &impl Log, store: &Store, model: Model, target: Target) -> Result<()> {
+pub async fn catch_up(log: &impl Log, store: &Store, model: Model, target: Target) -> Result<()> {
     let head = log.head(Partition::EMBEDDED).await?;
     let mut next = store.next(model, target).await?;
     let mut reading = log.read(Partition::EMBEDDED, next, Filter::all()).ready_chunks(BATCH_EVENTS_MAX);

@@ -52,6 +52,8 @@ pub enum Kind {
     Bool,
     /// A document that is read and written as a whole.
     Json,
+    /// Bytes; a row gets them as base64.
+    Bytes,
 }
 
 impl Column {
@@ -77,6 +79,12 @@ impl Column {
     #[must_use]
     pub const fn bool(name: &'static str) -> Self {
         Self { name, kind: Kind::Bool }
+    }
+
+    /// Returns a column of bytes.
+    #[must_use]
+    pub const fn bytes(name: &'static str) -> Self {
+        Self { name, kind: Kind::Bytes }
     }
 
     /// Returns a column of documents.
@@ -123,6 +131,8 @@ pub enum Value {
     Integer(i64),
     /// 64-bit float.
     Real(f64),
+    /// Bytes.
+    Bytes(bytes::Bytes),
 }
 
 impl Value {
@@ -157,6 +167,12 @@ impl From<&String> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<bytes::Bytes> for Value {
+    fn from(bytes: bytes::Bytes) -> Self {
+        Self::Bytes(bytes)
     }
 }
 

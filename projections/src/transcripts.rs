@@ -108,15 +108,19 @@ impl crate::Row for OfVideo {
 
 impl Projection for Transcripts {
     const NAME: &'static str = "transcripts";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const TABLES: &'static [&'static Table] = &[&TRANSCRIPTS, &TRANSCRIPT_CHUNKS, &TRANSCRIPTS_BY_VIDEO];
 
     fn project(event: &Recorded, writes: &mut Writes) -> Result<(), DecodeError> {
         match event.event()? {
             Some(proto::Event::Transcript(happened)) => project(event, TranscriptId(event.stream.id()), happened, writes),
-            // A deleted video has no transcript any more; without this entry nothing leads to it.
+            // A deleted video has no transcript any more.
             Some(proto::Event::Video(domain::video::Event::Deleted)) => {
-                writes.delete(&TRANSCRIPTS_BY_VIDEO, [Value::shown(&VideoId(event.stream.id()))]);
+                let video = VideoId(event.stream.id());
+                let transcript = Value::shown(&TranscriptId::of(video));
+                writes.delete(&TRANSCRIPTS_BY_VIDEO, [Value::shown(&video)]);
+                writes.delete(&TRANSCRIPT_CHUNKS, [transcript.clone()]);
+                writes.delete(&TRANSCRIPTS, [transcript]);
             }
             _ => {}
         }
@@ -196,5 +200,5 @@ pub async fn by_video(store: &Store, workspace: WorkspaceId, video: VideoId) -> 
 /// # Errors
 /// The store fails.
 pub async fn chunks(store: &Store, workspace: WorkspaceId, transcript: TranscriptId) -> Result<Vec<Chunk>> {
-    store.range(workspace, [Value::shown(&transcript)], None, crate::sqlite::ROWS_MAX).await
+    store.range(workspace, [Value::shown(&transcript)], None, crate::store::ROWS_MAX).await
 }

@@ -337,7 +337,7 @@ pub async fn newest(store: &Store, workspace: WorkspaceId, mut after: Option<Pla
     loop {
         let behind = after.take().map(|place| vec![place.submitted_us.0.into(), Value::shown(&place.video)]);
         let places: Vec<Place> = store.range(workspace, [], behind, limit).await?;
-        let is_last = (places.len() as u32) < limit.min(crate::sqlite::ROWS_MAX);
+        let is_last = (places.len() as u32) < limit.min(crate::store::ROWS_MAX);
         let keys = places.iter().map(|place| vec![Value::shown(&place.video)]).collect();
         videos.extend(store.get_many::<Row>(workspace, keys).await?.into_iter().flatten());
         // Deleted videos leave holes: go on behind the last place until there are enough.
@@ -354,5 +354,5 @@ pub async fn newest(store: &Store, workspace: WorkspaceId, mut after: Option<Pla
 /// # Errors
 /// The store fails.
 pub async fn renders(store: &Store, workspace: WorkspaceId, video: VideoId) -> Result<Vec<Render>> {
-    store.range(workspace, [Value::shown(&video)], None, crate::sqlite::ROWS_MAX).await
+    store.range(workspace, [Value::shown(&video)], None, crate::store::ROWS_MAX).await
 }

@@ -5,6 +5,7 @@ mod clip;
 mod doctor;
 mod events;
 mod log;
+mod migrate;
 mod models;
 mod projections;
 mod schema;
@@ -33,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
         Command::Events(options) => events::run(&shared, options).await,
         Command::Models(command) => models::run(&shared, command).await,
         Command::Log(command) => log::run(&shared, command).await,
+        Command::Migrate(options) => migrate::run(&options).await,
         Command::Projections(command) => projections::run(&shared, command).await,
         Command::Doctor => doctor::run(&shared),
         Command::Schema(options) => schema::run(&options),

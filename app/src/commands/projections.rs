@@ -1,22 +1,22 @@
 //! `clipflow projections`: how far the read models are, and building one again.
 
-use crate::cli::{Projections, Shared};
+use crate::cli::{Projections, ProjectionsCommand, Shared};
 use crate::engine::Store;
 use crate::problem::Problem;
 use std::io::Write;
 
-pub(crate) async fn run(shared: &Shared, command: Projections) -> anyhow::Result<()> {
+pub(crate) async fn run(shared: &Shared, options: Projections) -> anyhow::Result<()> {
     let store = Store::open_for_reading(shared).await?;
-    let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL)?;
+    let rows = options.cluster.open(&store.folder).await?;
     let mut out = std::io::stdout();
-    match command {
-        Projections::Status => {
-            writeln!(out, "{:12} {:>7} {:>10} {:>6}", "read model", "version", "next", "lag")?;
+    match options.command {
+        ProjectionsCommand::Status => {
+            writeln!(out, "{:16} {:>7} {:>10} {:>6}", "read model", "version", "next", "lag")?;
             for status in rows.status(&store.log, &projections::ALL).await? {
-                writeln!(out, "{:12} {:>7} {:>10} {:>6}", status.name, status.version, status.next, status.lag)?;
+                writeln!(out, "{:16} {:>7} {:>10} {:>6}", status.name, status.version, status.next, status.lag)?;
             }
         }
-        Projections::Rebuild { name } => {
+        ProjectionsCommand::Rebuild { name } => {
             if !projections::ALL.iter().any(|model| model.name == name) {
                 let known: Vec<_> = projections::ALL.iter().map(|model| model.name).collect();
                 return Err(

@@ -15,6 +15,9 @@ pub(crate) fn run(options: &Schema) -> anyhow::Result<()> {
         let schema = proto::schema::json_schema(event_type).context("a known event type has no schema")?;
         write(&folder.join(format!("events/v1/{event_type}.json")), &format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
     }
+    for migration in projections::cql::migrations() {
+        write(&folder.join("cql").join(migration.file_name()), &migration.text())?;
+    }
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
     let listener = TcpListener::bind(options.listen).await.map_err(|error| {
         Problem::new("ADDRESS_IN_USE", format!("cannot listen on {} ({error}): choose another address with --listen", options.listen))
     })?;
-    let rows = projections::Store::open(&store.folder.join("rows.sqlite"), &projections::ALL).context("opening the read models")?;
+    let rows = options.cluster.open(&store.folder).await?;
     engine.project(&store, rows.clone());
     let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;
     let gateway = Arc::new(Gateway {

@@ -140,6 +140,7 @@ fn every_command_says_what_it_does() {
         ("models import --help", "from a folder"),
         ("projections --help", "read models"),
         ("projections rebuild --help", "again"),
+        ("migrate --help", "Cassandra"),
         ("doctor --help", "everything needed is installed"),
         ("schema --help", "GraphQL schema"),
     ] {

@@ -16,7 +16,6 @@ use edit::subtitles;
 use proto::{Event, Recorded};
 use runtime::dispatch::{Failure as GaveUp, JobContext, Processor};
 use runtime::log::Log;
-use uuid::Uuid;
 
 /// Longest chunk: some ten windows are enough to keep a batch full, and a minute of work at the slowest.
 const CHUNK_MAX: MediaTime = MediaTime::from_millis(300_000);
@@ -73,11 +72,6 @@ pub struct Chunk {
     span: Span,
     language: String,
     model: String,
-}
-
-/// Returns the transcript of a video: one each, so that a second try finds the first one's chunks.
-fn transcript_of(video: VideoId) -> TranscriptId {
-    TranscriptId(Uuid::new_v5(&video.0, b"transcript"))
 }
 
 impl Processor for Transcribe {
@@ -146,7 +140,7 @@ impl Transcribe {
             (None, None) => "en".into(),
         };
         let command = transcript::Command::Begin { video, audio: sound.wav.clone(), chunks, language, model: wish.model.clone() };
-        let transaction = context.transaction(0).then::<Transcript>(transcript_of(video).0, command);
+        let transaction = context.transaction(0).then::<Transcript>(TranscriptId::of(video).0, command);
         Ok(self.tools.commit(video, transaction).await?)
     }
 
@@ -184,7 +178,7 @@ impl Transcribe {
         let heard = self.ear.hear(&chunk.model, audio.path().to_owned(), chunk.span, &chunk.language, progress).await?;
         let words = self.tools.put_json(&heard).await?;
         let command = transcript::Command::RecordChunk { index: chunk.index, words };
-        let transaction = context.transaction(0).then::<Transcript>(transcript_of(chunk.video).0, command);
+        let transaction = context.transaction(0).then::<Transcript>(TranscriptId::of(chunk.video).0, command);
         Ok(self.tools.commit(chunk.video, transaction).await?)
     }
 
@@ -214,7 +208,7 @@ impl Transcribe {
         command: transcript::Command,
         words: BlobRef,
     ) -> Result<(), Fault> {
-        let transcript = transcript_of(video);
+        let transcript = TranscriptId::of(video);
         let transaction = context
             .transaction(0)
             .then::<Transcript>(transcript.0, command)
@@ -226,7 +220,7 @@ impl Transcribe {
         let Some(known) = self.tools.known(context, video).await? else { return Ok(()) };
         let Some(ingested) = known.ingested else { return Ok(()) };
         let workspace = context.cause.workspace;
-        let transcript = transcript_of(video).0;
+        let transcript = TranscriptId::of(video).0;
         match runtime::execute::load::<Transcript>(&context.log, workspace, transcript).await? {
             Transcript::Absent => self.begin(context, video, &ingested, known.subtitles, &known.wish).await,
             Transcript::Listening(_) | Transcript::Done => {

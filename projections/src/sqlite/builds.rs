@@ -1,16 +1,13 @@
 //! Builds: each version of a read model may be built again beside the one that is read, compared with it, and put in its place.
 
 use super::statements::Physical;
-use super::{Store, Target, begin, cells};
-use crate::{ALL, Model, run};
-use anyhow::{Context as _, Result, bail};
+use super::{Store, begin, cells};
+use crate::Model;
+use crate::rows::Sum;
+use crate::store::Rebuilt;
+use anyhow::{Context as _, Result};
 use domain::blob::Digest;
-use runtime::log::{Log, Partition};
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
-use sha2::{Digest as _, Sha256};
-
-/// How often a rebuild catches up with a log that is being written before it gives up; each time the rest is shorter.
-const CATCH_UPS_MAX: u32 = 1_000;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS builds (
@@ -27,83 +24,24 @@ CREATE TABLE IF NOT EXISTS cut_overs (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// How a read model stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Its name.
-    pub name: &'static str,
-    /// Version of its shape.
-    pub version: u32,
-    /// Which build is read, from 1.
-    pub build: u32,
-    /// Every event below this position is in its rows.
-    pub next: u64,
-    /// How many positions it is behind the log.
-    pub lag: u64,
-    /// How many rows its tables have together.
-    pub rows: u64,
-}
-
-/// What a rebuild found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// Its name.
-    pub name: &'static str,
-    /// Which build is read from now on.
-    pub build: u32,
-    /// Every event below this position is in its rows.
-    pub next: u64,
-    /// Digest of all rows of the build that was read so far, at this position.
-    pub before: Digest,
-    /// Digest of all rows of the new build, at this position.
-    pub after: Digest,
-}
-
-impl Rebuilt {
-    /// Tells whether the rebuild changed nothing.
-    #[must_use]
-    pub fn is_same(&self) -> bool {
-        self.before == self.after
-    }
-}
-
 impl Store {
-    /// Returns how each read model in `models` stands against `log`.
-    ///
-    /// # Errors
-    /// The log or the file cannot be read.
-    pub async fn status(&self, log: &impl Log, models: &'static [Model]) -> Result<Vec<Status>> {
-        let head = log.head(Partition::EMBEDDED).await?;
-        self.read(move |transaction| models.iter().map(|model| status(transaction, *model, head)).collect()).await
+    /// Returns the live build of `model`.
+    pub(crate) async fn live(&self, model: Model) -> Result<u32> {
+        self.read(move |transaction| live(transaction, model)).await
     }
 
-    /// Builds the read model called `name` from the first event beside the one that is read, compares both, and puts it in its place.
-    /// Reads and the live projector go on meanwhile; the build before is kept until the next rebuild.
-    ///
-    /// # Errors
-    /// There is no such read model, or the log or the file fails.
-    pub async fn rebuild(&self, log: &impl Log, name: &str) -> Result<Rebuilt> {
-        let Some(model) = ALL.into_iter().find(|model| model.name == name) else {
-            bail!("there is no read model {name:?}; they are {}", ALL.map(|model| model.name).join(", "));
-        };
-        let build = self.write(move |connection| start(connection, model)).await?;
-        for _ in 0..CATCH_UPS_MAX {
-            run::catch_up(log, self, model, Target::Build(build)).await?;
-            // The live build may wait for its projector, or have none right now: bring it to the same place.
-            run::catch_up(log, self, model, Target::Live).await?;
-            if let Some(rebuilt) = self.write(move |connection| cut_over(connection, model, build)).await? {
-                tracing::info!(projection = name, build, is_same = rebuilt.is_same(), "rebuilt {name}");
-                return Ok(rebuilt);
-            }
-        }
-        bail!("the log grew faster than {name} could be rebuilt; try again when less is written");
+    /// Makes an empty build of `model` beside the live one and returns its number.
+    pub(crate) async fn start(&self, model: Model) -> Result<u32> {
+        self.write(move |connection| start(connection, model)).await
+    }
+
+    /// Puts `build` in place of the live one; `None` when one of them is behind the other.
+    pub(crate) async fn cut_over(&self, model: Model, build: u32) -> Result<Option<Rebuilt>> {
+        self.write(move |connection| cut_over(connection, model, build)).await
     }
 
     /// Returns a digest of all rows of the live build of `model`.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub async fn digest(&self, model: Model) -> Result<Digest> {
+    pub(crate) async fn digest(&self, model: Model) -> Result<Digest> {
         self.read(move |transaction| digest(transaction, model, live(transaction, model)?)).await
     }
 }
@@ -206,28 +144,13 @@ fn cut_over(connection: &mut Connection, model: Model, build: u32) -> Result<Opt
 }
 
 fn digest(transaction: &Transaction<'_>, model: Model, build: u32) -> Result<Digest> {
-    let mut hasher = Sha256::new();
+    let mut sum = Sum::default();
     for table in model.tables {
-        hasher.update(table.name);
-        let mut statement = transaction.prepare(&Physical { table, version: model.version, build }.all())?;
-        let columns = statement.column_count();
+        let mut statement = transaction.prepare(&Physical { table, version: model.version, build }.select())?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            for index in 0..columns {
-                cells::digest(&mut hasher, row.get_ref(index)?);
-            }
+            sum.add(table, &cells::of(row)?);
         }
     }
-    Ok(Digest(hasher.finalize().into()))
-}
-
-fn status(transaction: &Transaction<'_>, model: Model, head: u64) -> Result<Status> {
-    let build = live(transaction, model)?;
-    let next = checkpoint(transaction, model, build)?;
-    let mut rows = 0;
-    for table in model.tables {
-        let count: i64 = transaction.query_row(&Physical { table, version: model.version, build }.count(), [], |row| row.get(0))?;
-        rows += count.unsigned_abs();
-    }
-    Ok(Status { name: model.name, version: model.version, build, next, lag: head.saturating_sub(next), rows })
+    Ok(sum.digest())
 }

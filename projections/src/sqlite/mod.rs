@@ -8,10 +8,10 @@ mod builds;
 mod cells;
 mod statements;
 
-use crate::table::{Value, Write, Writes};
-use crate::{Model, Row};
-use anyhow::{Context as _, Result, anyhow, bail};
-pub use builds::{Rebuilt, Status};
+use crate::store::{ROWS_MAX, Target, scoped};
+use crate::table::{Value, Write};
+use crate::{Model, Row, rows};
+use anyhow::{Context as _, Result, anyhow};
 use domain::id::WorkspaceId;
 use proto::Recorded;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -29,9 +29,6 @@ const READERS_KEPT_MAX: usize = 8;
 /// Prepared statements that a connection keeps: all statements of all read models fit.
 const STATEMENTS_KEPT_MAX: usize = 128;
 
-/// Most rows that one range read returns.
-pub const ROWS_MAX: u32 = 1_000;
-
 /// A handle on the file. A clone is another handle.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
@@ -40,24 +37,6 @@ struct Shared {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
-}
-
-/// Which build of a read model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// The one that is read.
-    Live,
-    /// One that is being built.
-    Build(u32),
-}
-
-impl Target {
-    fn build(self, transaction: &Transaction<'_>, model: Model) -> Result<u32> {
-        match self {
-            Self::Live => builds::live(transaction, model),
-            Self::Build(build) => Ok(build),
-        }
-    }
 }
 
 impl Store {
@@ -71,20 +50,7 @@ impl Store {
         Ok(Self(Arc::new(Shared { path: path.into(), writer: Mutex::new(writer), readers: Mutex::default() })))
     }
 
-    /// Returns the row at `key`, which lies in the order of the table's key without the workspace.
-    ///
-    /// # Errors
-    /// The file cannot be read, or the row is not what its type says.
-    pub async fn get<R: Row>(&self, workspace: WorkspaceId, key: impl IntoIterator<Item = Value>) -> Result<Option<R>> {
-        let rows = self.get_many(workspace, vec![key.into_iter().collect()]).await?;
-        Ok(rows.into_iter().next().flatten())
-    }
-
-    /// Returns the rows at `keys`, in their order.
-    ///
-    /// # Errors
-    /// The file cannot be read, or a row is not what its type says.
-    pub async fn get_many<R: Row>(&self, workspace: WorkspaceId, keys: Vec<Vec<Value>>) -> Result<Vec<Option<R>>> {
+    pub(crate) async fn get_many<R: Row>(&self, workspace: WorkspaceId, keys: Vec<Vec<Value>>) -> Result<Vec<Option<R>>> {
         self.read(move |transaction| {
             let sql = physical::<R>(transaction)?.point();
             let mut statement = transaction.prepare_cached(&sql)?;
@@ -92,25 +58,21 @@ impl Store {
             for key in keys {
                 let key = scoped(workspace, key);
                 let mut found = statement.query(rusqlite::params_from_iter(key))?;
-                rows.push(found.next()?.map(cells::decode::<R>).transpose()?);
+                rows.push(found.next()?.map(|row| rows::decode::<R>(cells::of(row)?)).transpose()?);
             }
             Ok(rows)
         })
         .await
     }
 
-    /// Returns at most `limit` rows of one partition, those behind the clustering key `after` when it is given.
-    ///
-    /// # Errors
-    /// The file cannot be read, or a row is not what its type says.
-    pub async fn range<R: Row>(
+    pub(crate) async fn range<R: Row>(
         &self,
         workspace: WorkspaceId,
-        partition: impl IntoIterator<Item = Value>,
+        partition: Vec<Value>,
         after: Option<Vec<Value>>,
         limit: u32,
     ) -> Result<Vec<R>> {
-        let mut values = scoped(workspace, partition.into_iter().collect());
+        let mut values = scoped(workspace, partition);
         self.read(move |transaction| {
             let sql = physical::<R>(transaction)?.range(after.is_some());
             values.extend(after.into_iter().flatten());
@@ -119,24 +81,22 @@ impl Store {
             let mut found = statement.query(rusqlite::params_from_iter(values))?;
             let mut rows = vec![];
             while let Some(row) = found.next()? {
-                rows.push(cells::decode::<R>(row)?);
+                rows.push(rows::decode::<R>(cells::of(row)?)?);
             }
             Ok(rows)
         })
         .await
     }
 
-    /// Returns the position below which every event is in the rows.
     pub(crate) async fn next(&self, model: Model, target: Target) -> Result<u64> {
-        self.read(move |transaction| builds::checkpoint(transaction, model, target.build(transaction, model)?)).await
+        self.read(move |transaction| builds::checkpoint(transaction, model, build_of(transaction, model, target)?)).await
     }
 
-    /// Applies events that follow the rows, in order, and sets the checkpoint: everything below `next` was read. All of it, or nothing.
-    /// Returns the checkpoint, which never goes back.
+    /// All of it, or nothing.
     pub(crate) async fn apply(&self, model: Model, target: Target, events: Vec<Recorded>, next: u64) -> Result<u64> {
         self.write(move |connection| {
             let transaction = begin(connection)?;
-            let build = target.build(&transaction, model)?;
+            let build = build_of(&transaction, model, target)?;
             let done = builds::checkpoint(&transaction, model, build)?;
             for event in events.iter().filter(|event| event.position >= done) {
                 apply(&transaction, model, build, event)?;
@@ -190,8 +150,11 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
     Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
 }
 
-fn scoped(workspace: WorkspaceId, rest: Vec<Value>) -> Vec<Value> {
-    std::iter::once(Value::shown(&workspace)).chain(rest).collect()
+fn build_of(transaction: &Transaction<'_>, model: Model, target: Target) -> Result<u32> {
+    match target {
+        Target::Live => builds::live(transaction, model),
+        Target::Build(build) => Ok(build),
+    }
 }
 
 fn physical<R: Row>(transaction: &Transaction<'_>) -> Result<Physical> {
@@ -201,13 +164,7 @@ fn physical<R: Row>(transaction: &Transaction<'_>) -> Result<Physical> {
 }
 
 fn apply(transaction: &Transaction<'_>, model: Model, build: u32, event: &Recorded) -> Result<()> {
-    let mut writes = Writes::of(event.workspace);
-    if let Err(error) = (model.project)(event, &mut writes) {
-        // One unreadable event must not stop a read model: the audit shows it, and a rebuild by a program that can read it mends the rows.
-        tracing::error!(projection = model.name, event.id = %event.id, error = %error, "skipped an unreadable event");
-        return Ok(());
-    }
-    for (table, write) in writes.into_vec() {
+    for (table, write) in model.writes(event)? {
         let physical = Physical { table, version: model.version, build };
         execute(transaction, physical, write).with_context(|| format!("writing {} for {}", table.name, event.id))?;
     }
@@ -218,9 +175,6 @@ fn execute(transaction: &Transaction<'_>, physical: Physical, write: Write) -> R
     match write {
         Write::Upsert { key, cells } => {
             let names: Vec<_> = cells.iter().map(|(name, _)| *name).collect();
-            if let Some(unknown) = names.iter().find(|name| physical.table.column(name).is_none()) {
-                bail!("{} has no column {unknown}", physical.table.name);
-            }
             let values = key.into_iter().chain(cells.into_iter().map(|(_, value)| value));
             transaction.prepare_cached(&physical.upsert(&names))?.execute(rusqlite::params_from_iter(values))?;
         }

@@ -78,16 +78,8 @@ impl Physical {
         sql + " LIMIT ?"
     }
 
-    /// Every row, sorted by key.
-    pub(crate) fn all(self) -> String {
-        format!("{} ORDER BY {}", self.select(), quoted(self.table.key_columns().map(|column| column.name).collect::<Vec<_>>().iter()))
-    }
-
-    pub(crate) fn count(self) -> String {
-        format!("SELECT count(*) FROM {}", self.name())
-    }
-
-    fn select(self) -> String {
+    /// Every row.
+    pub(crate) fn select(self) -> String {
         let names: Vec<_> = self.table.all_columns().map(|column| column.name).collect();
         format!("SELECT {} FROM {}", quoted(&names), self.name())
     }
@@ -106,5 +98,6 @@ fn sql_type(column: Column) -> &'static str {
         Kind::Text | Kind::Json => "TEXT",
         Kind::Integer | Kind::Bool => "INTEGER",
         Kind::Real => "REAL",
+        Kind::Bytes => "BLOB",
     }
 }

@@ -1,20 +1,22 @@
-mod histories;
+//! What every store must do: the same events give the same answers, on one file and on a cluster, however and how often they arrive.
 
-use crate::sqlite::Target;
-use crate::stages::StageState;
-use crate::table::Table;
-use crate::{ALL, Model, Projection as _, Store, audit, clips, jobs, models, run, transcripts, videos};
+pub(crate) mod arrivals;
+pub(crate) mod histories;
+
+use arrivals::deliver_late;
 use bytes::Bytes;
 use domain::artefact::{CaptionStyle, Ratio};
 use domain::clip::Command as ClipCommand;
-use domain::id::{ClipId, CommitId, EventId, VideoId, WorkspaceId};
+use domain::id::{ClipId, CommitId, EventId, TranscriptId, VideoId, WorkspaceId};
 use domain::video::{Command as VideoCommand, RenderOutcome, Source, Stage, Wish};
 use domain::{Timestamp, clip, video};
 use futures::StreamExt as _;
+use futures::future::join_all;
 use histories::{Histories, facts, failure, span};
-use proto::{Metadata, Recorded, Wire as _};
-use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
+use projections::stages::StageState;
+use projections::store::Target;
+use projections::{ALL, Store, audit, clips, events_by_stream, jobs, models, run, transcripts, videos};
+use proto::{Metadata, Recorded, StreamName, Wire as _};
 use runtime::clock::Clock;
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
@@ -24,73 +26,133 @@ use runtime::log::{Filter, Item, Log as _, Partition};
 use runtime::progress::ProgressChannel;
 use runtime::token::Positions;
 use std::collections::BTreeSet;
-use std::time::Duration;
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const HOME: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
+pub(crate) const HOME: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
 const OTHER: WorkspaceId = WorkspaceId(Uuid::from_u128(2));
 const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
-const VIDEO: VideoId = VideoId(Uuid::from_u128(77));
-const CLIP: ClipId = ClipId(Uuid::from_u128(78));
+pub(crate) const VIDEO: VideoId = VideoId(Uuid::from_u128(77));
+pub(crate) const CLIP: ClipId = ClipId(Uuid::from_u128(78));
 
-struct World {
-    log: SimulatedLog,
-    store: Store,
+/// Runs every test that needs one empty store, each by `$run`.
+macro_rules! suite {
+    ($run:path) => {
+        contract::suite!($run:
+            a_video_goes_through_its_stages
+            a_clip_shows_its_reasons_its_verdict_and_its_files
+            pages_of_videos_skip_deleted_ones_and_end
+            a_workspace_sees_nothing_of_another
+            the_audit_holds_every_event_with_who_when_and_why
+            an_event_that_cannot_be_read_stops_nothing
+            a_stream_is_read_back_as_it_was_written
+            what_is_deleted_is_gone
+        );
+    };
+    ($run:path: $($name:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            $run(contract::$name).await;
+        })*
+    };
+}
+pub(crate) use suite;
+
+pub(crate) struct World {
+    pub(crate) log: SimulatedLog,
+    pub(crate) store: Store,
     commits: u128,
-    folder: TempDir,
 }
 
 impl World {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let store = Store::open(&folder.path().join("rows.sqlite"), &ALL).unwrap();
-        Self { log: SimulatedLog::new(0, Faults::NONE), store, commits: 0, folder }
+    pub(crate) fn new(store: Store) -> Self {
+        Self { log: SimulatedLog::new(0, Faults::NONE), store, commits: 0 }
     }
 
-    async fn happens(&mut self, add: impl FnOnce(Transaction<'_, SimulatedLog>) -> Transaction<'_, SimulatedLog>) {
+    pub(crate) async fn happens(&mut self, add: impl FnOnce(Transaction<'_, SimulatedLog>) -> Transaction<'_, SimulatedLog>) {
         self.commits += 1;
         let commit = CommitId(Uuid::from_u128(self.commits));
         let context = Context::request(commit, HOME, "owner", NOW.plus_seconds(self.commits as u64));
         add(Transaction::new(&self.log, context)).commit().await.unwrap();
-        self.catch_up().await;
     }
 
-    async fn video(&mut self, command: VideoCommand) {
+    pub(crate) async fn video(&mut self, command: VideoCommand) {
         self.happens(|commit| commit.then::<video::Video>(VIDEO.0, command)).await;
+        self.catch_up().await;
     }
 
     async fn clip(&mut self, command: ClipCommand) {
         self.happens(|commit| commit.then::<clip::Clip>(CLIP.0, command)).await;
+        self.catch_up().await;
     }
 
     async fn catch_up(&self) {
-        for model in ALL {
-            run::catch_up(&self.log, &self.store, model, Target::Live).await.unwrap();
-        }
+        join_all(ALL.map(async |model| run::catch_up(&self.log, &self.store, model, Target::Live).await.unwrap())).await;
     }
 
-    async fn video_row(&self) -> videos::Row {
+    pub(crate) async fn video_row(&self) -> videos::Row {
         videos::by_id(&self.store, HOME, VIDEO).await.unwrap().unwrap()
     }
 }
 
-async fn all_events(log: &SimulatedLog) -> Vec<Recorded> {
+pub(crate) async fn all_events(log: &SimulatedLog) -> Vec<Recorded> {
     let items = log.read(Partition::EMBEDDED, 0, Filter::all());
     let events = items.map(Result::unwrap).take_while(|item| std::future::ready(matches!(item, Item::Event(_))));
     events.map(|item| if let Item::Event(event) = item { event } else { unreachable!() }).collect().await
 }
 
-async fn digests(store: &Store) -> Vec<(&'static str, String)> {
-    let mut digests = vec![];
-    for model in ALL {
-        digests.push((model.name, store.digest(model).await.unwrap().to_string()));
-    }
-    digests
+pub(crate) async fn digests(store: &Store) -> Vec<(&'static str, String)> {
+    join_all(ALL.map(async |model| (model.name, store.digest(model).await.unwrap().to_string()))).await
 }
 
-fn surroundings() -> Surroundings {
+/// Everything that can be asked, as text.
+pub(crate) async fn answers(store: &Store, events: &[Recorded]) -> Vec<String> {
+    let mut answers = vec![];
+    for workspace in [HOME, OTHER] {
+        let newest = videos::newest(store, workspace, None, 7).await.unwrap();
+        let after = newest.last().map(|row| videos::Place { submitted_us: row.submitted_us, video: row.video });
+        answers.push(format!("{newest:?} then {:?}", videos::newest(store, workspace, after, 100).await.unwrap()));
+        answers.push(format!("{:?}", models::all(store, workspace).await.unwrap()));
+    }
+    let streams: BTreeSet<_> = events.iter().map(|event| (event.workspace.0, event.stream.clone())).collect();
+    for (workspace, stream) in streams {
+        let (workspace, id) = (WorkspaceId(workspace), stream.id());
+        answers.push(match stream.category() {
+            "video" => format!(
+                "{:?} {:?} {:?} {:?} {:?}",
+                videos::by_id(store, workspace, VideoId(id)).await.unwrap(),
+                videos::renders(store, workspace, VideoId(id)).await.unwrap(),
+                jobs::by_video(store, workspace, VideoId(id)).await.unwrap(),
+                transcripts::by_video(store, workspace, VideoId(id)).await.unwrap(),
+                clips::by_video(store, workspace, VideoId(id), None, 100).await.unwrap(),
+            ),
+            "clip" => format!(
+                "{:?} {:?}",
+                clips::by_id(store, workspace, ClipId(id)).await.unwrap(),
+                clips::renditions(store, workspace, ClipId(id)).await.unwrap()
+            ),
+            "transcript" => format!("{:?}", transcripts::chunks(store, workspace, TranscriptId(id)).await.unwrap()),
+            _ => String::new(),
+        });
+        answers.push(format!("{:?}", audit::history(store, workspace, &stream, None, 1_000).await.unwrap()));
+        let expected: Vec<_> = events.iter().filter(|event| (event.workspace, &event.stream) == (workspace, &stream)).cloned().collect();
+        assert!(whole(store, workspace, &stream).await == expected, "{stream} is not what was written");
+    }
+    answers
+}
+
+async fn whole(store: &Store, workspace: WorkspaceId, stream: &StreamName) -> Vec<Recorded> {
+    let mut events = vec![];
+    loop {
+        let page = events_by_stream::read(store, workspace, stream, events.len() as u64, 100).await.unwrap();
+        if page.is_empty() {
+            return events;
+        }
+        events.extend(page);
+    }
+}
+
+pub(crate) fn surroundings() -> Surroundings {
     Surroundings {
         consumers: Consumers::in_memory().unwrap(),
         positions: Positions::default(),
@@ -101,109 +163,13 @@ fn surroundings() -> Surroundings {
     }
 }
 
-fn submit() -> VideoCommand {
+pub(crate) fn submit() -> VideoCommand {
     let source = Source::Url { url: "https://example.org/talk.mp4".into() };
     VideoCommand::Submit { title: "Talk".into(), source, subtitles: None, wish: Wish::default() }
 }
 
-/// The seed of a failing run is in its message.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rebuilt_rows_are_the_live_rows_and_those_of_events_delivered_twice() {
-    let mut seen = BTreeSet::new();
-    for seed in 0..20 {
-        let folder = TempDir::new().unwrap();
-        let live = Store::open(&folder.path().join("live.sqlite"), &ALL).unwrap();
-        let log = SimulatedLog::new(seed, Faults { visible_after_ms_max: 3, ..Faults::NONE });
-        let around = surroundings();
-        // Two projectors over one file: one of them is a zombie, nobody knows which.
-        let projectors = [(); 2].map(|()| tokio::spawn(run::run(log.clone(), live.clone(), around.clone())));
-        let mut histories = Histories::new(log.clone(), seed, &[HOME, OTHER]);
-        histories.happen(2_000).await;
-        while log.head(Partition::EMBEDDED).await.unwrap() <= histories.last.unwrap() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let events = all_events(&log).await;
-        assert!(events.len() > 200, "seed {seed}: only {} events", events.len());
-        seen.extend(events.iter().map(|event| event.event_type.to_string()));
-        for model in ALL {
-            let last = events.last().map(|event| event.position);
-            around.positions.wait(model.name, last, Duration::from_secs(20)).await.unwrap();
-        }
-        let expected = digests(&live).await;
-
-        let twice = Store::open(&folder.path().join("twice.sqlite"), &ALL).unwrap();
-        for model in ALL {
-            deliver_again_and_again(&twice, model, &events, seed).await;
-        }
-        assert_eq!(digests(&twice).await, expected, "seed {seed}: delivered twice");
-        for model in ALL {
-            let rebuilt = live.rebuild(&log, model.name).await.unwrap();
-            assert!(rebuilt.is_same(), "seed {seed}: {rebuilt:?}");
-        }
-        assert_eq!(digests(&live).await, expected, "seed {seed}: rebuilt");
-        around.shutdown.cancel();
-        for projector in projectors {
-            projector.await.unwrap().unwrap();
-        }
-    }
-    assert!(seen.len() >= 25, "too few kinds of events happened: {seen:?}");
-}
-
-/// Delivers in random batches, and now and then goes back to an earlier one.
-async fn deliver_again_and_again(store: &Store, model: Model, events: &[Recorded], seed: u64) {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut done = 0;
-    while done < events.len() {
-        let from = random.random_range(0..=done);
-        let to = (done + random.random_range(1..40)).min(events.len());
-        let next = events[to - 1].position + 1;
-        for _ in 0..2 {
-            store.apply(model, Target::Live, events[from..to].to_vec(), next).await.unwrap();
-        }
-        done = to;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_goes_on_while_others_write_and_read() {
-    let mut world = World::new();
-    world.video(submit()).await;
-    let log = world.log.clone();
-    let writing = tokio::spawn(async move { Histories::new(log, 5, &[HOME]).happen(1_500).await });
-    for _ in 0..3 {
-        for model in ALL {
-            assert!(world.store.rebuild(&world.log, model.name).await.unwrap().is_same());
-            assert_eq!(world.video_row().await.title, "Talk");
-        }
-    }
-    writing.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_rebuild_mends_rows_that_are_wrong_and_says_so() {
-    let mut world = World::new();
-    world.video(submit()).await;
-    let file = rusqlite::Connection::open(world.folder.path().join("rows.sqlite")).unwrap();
-    file.execute("UPDATE \"videos@1.1\" SET title = 'wrong'", []).unwrap();
-    let rebuilt = world.store.rebuild(&world.log, "videos").await.unwrap();
-    assert!(!rebuilt.is_same());
-    assert_eq!(world.video_row().await.title, "Talk");
-    assert_eq!(world.store.status(&world.log, &ALL).await.unwrap()[0].build, 2);
-    world.store.rebuild(&world.log, "nothing").await.unwrap_err();
-}
-
-#[tokio::test]
-async fn an_opened_file_goes_on_where_it_was() {
-    let mut world = World::new();
-    world.video(submit()).await;
-    let again = Store::open(&world.folder.path().join("rows.sqlite"), &ALL).unwrap();
-    let status = again.status(&world.log, &ALL).await.unwrap();
-    assert!(status.iter().all(|status| status.lag == 0 && status.next == 1), "{status:?}");
-}
-
-#[tokio::test]
-async fn a_video_goes_through_its_stages() {
-    let mut world = World::new();
+pub(crate) async fn a_video_goes_through_its_stages(store: Store) {
+    let mut world = World::new(store);
     let mut made = Histories::new(world.log.clone(), 1, &[HOME]);
     world.video(submit()).await;
     assert_eq!(world.video_row().await.state(), videos::State::Processing);
@@ -225,7 +191,7 @@ async fn a_video_goes_through_its_stages() {
     assert_eq!(jobs::by_video(&world.store, HOME, VIDEO).await.unwrap(), []);
 }
 
-async fn proposed(world: &mut World) {
+pub(crate) async fn proposed(world: &mut World) {
     let mut made = Histories::new(world.log.clone(), 1, &[HOME]);
     world.video(submit()).await;
     world.video(VideoCommand::Ingest { original: made.blob("video/mp4"), facts: facts(), sound: None }).await;
@@ -235,11 +201,11 @@ async fn proposed(world: &mut World) {
     let record = VideoCommand::RecordClips { detection: made.blob("application/json"), clips: vec![CLIP], explanation: None };
     let propose = ClipCommand::Propose(Box::new(made.proposal(VIDEO, 1)));
     world.happens(|commit| commit.then::<video::Video>(VIDEO.0, record).then::<clip::Clip>(CLIP.0, propose)).await;
+    world.catch_up().await;
 }
 
-#[tokio::test]
-async fn a_clip_shows_its_reasons_its_verdict_and_its_files() {
-    let mut world = World::new();
+pub(crate) async fn a_clip_shows_its_reasons_its_verdict_and_its_files(store: Store) {
+    let mut world = World::new(store);
     proposed(&mut world).await;
     let mut made = Histories::new(world.log.clone(), 2, &[HOME]);
     world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait, encoder: Default::default() }).await;
@@ -274,15 +240,15 @@ async fn a_clip_shows_its_reasons_its_verdict_and_its_files() {
     assert_eq!(clips::renditions(&world.store, HOME, CLIP).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn pages_of_videos_skip_deleted_ones_and_end() {
-    let mut world = World::new();
+pub(crate) async fn pages_of_videos_skip_deleted_ones_and_end(store: Store) {
+    let mut world = World::new(store);
     for id in 0..25 {
         world.happens(|commit| commit.then::<video::Video>(Uuid::from_u128(id), submit())).await;
     }
     for id in (0..25).filter(|id| id % 3 == 0) {
         world.happens(|commit| commit.then::<video::Video>(Uuid::from_u128(id), VideoCommand::Delete)).await;
     }
+    world.catch_up().await;
     let (mut seen, mut after) = (vec![], None);
     loop {
         let page = videos::newest(&world.store, HOME, after, 4).await.unwrap();
@@ -294,9 +260,8 @@ async fn pages_of_videos_skip_deleted_ones_and_end() {
     assert_eq!(seen, expected);
 }
 
-#[tokio::test]
-async fn a_workspace_sees_nothing_of_another() {
-    let mut world = World::new();
+pub(crate) async fn a_workspace_sees_nothing_of_another(store: Store) {
+    let mut world = World::new(store);
     proposed(&mut world).await;
     let (store, stream) = (&world.store, video::Video::stream(VIDEO.0));
     assert_eq!(videos::by_id(store, OTHER, VIDEO).await.unwrap(), None);
@@ -305,12 +270,12 @@ async fn a_workspace_sees_nothing_of_another() {
     assert_eq!(clips::by_video(store, OTHER, VIDEO, None, 10).await.unwrap(), []);
     assert_eq!(audit::history(store, OTHER, &stream, None, 10).await.unwrap(), []);
     assert_eq!(transcripts::by_video(store, OTHER, VIDEO).await.unwrap(), None);
+    assert_eq!(events_by_stream::read(store, OTHER, &stream, 0, 10).await.unwrap(), []);
     assert_eq!(models::all(store, OTHER).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn the_audit_holds_every_event_with_who_when_and_why() {
-    let mut world = World::new();
+pub(crate) async fn the_audit_holds_every_event_with_who_when_and_why(store: Store) {
+    let mut world = World::new(store);
     proposed(&mut world).await;
     let events = all_events(&world.log).await;
     let stream = video::Video::stream(VIDEO.0);
@@ -326,9 +291,8 @@ async fn the_audit_holds_every_event_with_who_when_and_why() {
     assert_eq!(rest, history[1..3]);
 }
 
-#[tokio::test]
-async fn an_event_that_cannot_be_read_stops_nothing() {
-    let world = World::new();
+pub(crate) async fn an_event_that_cannot_be_read_stops_nothing(store: Store) {
+    let world = World::new(store);
     let event = |position, event_type: &str, payload: &'static [u8]| Recorded {
         id: EventId(Uuid::from_u128(position)),
         workspace: HOME,
@@ -349,18 +313,56 @@ async fn an_event_that_cannot_be_read_stops_nothing() {
     assert_eq!(history.iter().map(|row| row.event_type.as_str()).collect::<Vec<_>>(), ["video.submitted", "video.of_the_future"]);
 }
 
-#[test]
-fn names_of_tables_and_columns_are_plain_and_tables_are_unique() {
-    let mut names = vec![];
-    let is_plain = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    for table in ALL.iter().flat_map(|model| model.tables) {
-        let table: &Table = table;
-        assert!(is_plain(table.name) && table.all_columns().all(|column| is_plain(column.name)), "{table:?}");
-        names.push(table.name);
+pub(crate) async fn a_stream_is_read_back_as_it_was_written(store: Store) {
+    let mut world = World::new(store);
+    proposed(&mut world).await;
+    let stream = video::Video::stream(VIDEO.0);
+    let events: Vec<_> = all_events(&world.log).await.into_iter().filter(|event| event.stream == stream).collect();
+    let read = async |from, limit| events_by_stream::read(&world.store, HOME, &stream, from, limit).await.unwrap();
+    assert_eq!(read(0, 100).await, events);
+    assert_eq!(read(2, 2).await, events[2..4]);
+    assert_eq!(read(events.len() as u64, 100).await, []);
+}
+
+/// As `deleteVideo` does: the video and its clips in one commit.
+pub(crate) async fn what_is_deleted_is_gone(store: Store) {
+    let mut world = World::new(store);
+    proposed(&mut world).await;
+    let mut made = Histories::new(world.log.clone(), 3, &[HOME]);
+    let transcript = TranscriptId::of(VIDEO);
+    let import = domain::transcript::Command::Import {
+        video: VIDEO,
+        words: made.blob("application/json"),
+        word_count: 9,
+        language: "en".into(),
+        format: "srt".into(),
+    };
+    world.happens(|commit| commit.then::<domain::transcript::Transcript>(transcript.0, import)).await;
+    world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait }).await;
+    let store = world.store.clone();
+    assert!(transcripts::by_video(&store, HOME, VIDEO).await.unwrap().is_some());
+    assert_eq!(clips::renditions(&store, HOME, CLIP).await.unwrap().len(), 1);
+    let events = all_events(&world.log).await;
+
+    world
+        .happens(|commit| commit.then::<video::Video>(VIDEO.0, VideoCommand::Delete).then::<clip::Clip>(CLIP.0, ClipCommand::Delete))
+        .await;
+    world.catch_up().await;
+    let check = async || {
+        assert_eq!(videos::by_id(&store, HOME, VIDEO).await.unwrap(), None);
+        assert_eq!(videos::newest(&store, HOME, None, 10).await.unwrap(), []);
+        assert_eq!(videos::renders(&store, HOME, VIDEO).await.unwrap(), []);
+        assert_eq!(jobs::by_video(&store, HOME, VIDEO).await.unwrap(), []);
+        assert_eq!(transcripts::by_video(&store, HOME, VIDEO).await.unwrap(), None);
+        assert_eq!(transcripts::by_id(&store, HOME, transcript).await.unwrap(), None);
+        assert_eq!(clips::by_video(&store, HOME, VIDEO, None, 10).await.unwrap(), []);
+        assert_eq!(clips::by_id(&store, HOME, CLIP).await.unwrap(), None);
+        assert_eq!(clips::renditions(&store, HOME, CLIP).await.unwrap(), []);
+    };
+    check().await;
+    // What was written before the deletion and arrives after it brings nothing back.
+    for model in ALL {
+        deliver_late(&store, model, &events).await;
     }
-    let all = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), all);
-    assert_eq!(ALL[0].name, videos::Videos::NAME);
+    check().await;
 }
