@@ -1,9 +1,10 @@
 //! The configuration file: where the engines are. Without one, everything is in the data directory.
 
 use crate::problem::Problem;
+use runtime::blobs::BlobSettings;
 use runtime::log::kafka;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What `--config` names, in TOML.
 #[derive(Debug, Default, Deserialize)]
@@ -12,39 +13,35 @@ pub(crate) struct Config {
     /// The log on Kafka.
     pub(crate) log: Option<kafka::Settings>,
     /// Where media is kept, for processes that share it.
-    pub(crate) blobs: Option<BlobFolder>,
-}
-
-/// A folder that all processes see.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BlobFolder {
-    /// Its path.
-    pub(crate) folder: PathBuf,
+    pub(crate) blobs: Option<BlobSettings>,
 }
 
 impl Config {
-    /// Reads the file, if one is named.
+    /// Reads the file, if one is named. A text that is `$NAME` stands for that environment variable, so that secrets need not be in a file.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, Problem> {
         let Some(path) = path else { return Ok(Self::default()) };
         let problem = |reason: String| Problem::new("BAD_CONFIG", format!("{} cannot be used: {reason}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| problem(error.to_string()))?;
-        if let Some(log) = &mut config.log {
-            log.brokers = from_environment(&log.brokers).map_err(&problem)?;
-            for value in log.client.values_mut() {
-                *value = from_environment(value).map_err(&problem)?;
-            }
+        let mut table: toml::Table = toml::from_str(&text).map_err(|error| problem(error.to_string()))?;
+        for (_, value) in &mut table {
+            fill_in(value).map_err(&problem)?;
         }
-        Ok(config)
+        table.try_into().map_err(|error: toml::de::Error| problem(error.to_string()))
     }
 }
 
-/// Returns the value, or that of the variable when it is written `$NAME`, so that secrets need not be in a file.
-fn from_environment(value: &str) -> Result<String, String> {
-    match value.strip_prefix('$') {
-        None => Ok(value.to_owned()),
-        Some(name) => std::env::var(name).map_err(|_| format!("it takes a value from the environment variable {name}, which is not set")),
+/// Puts the environment's values where `$NAME` stands.
+fn fill_in(value: &mut toml::Value) -> Result<(), String> {
+    match value {
+        toml::Value::String(text) => {
+            if let Some(name) = text.strip_prefix('$') {
+                *text = std::env::var(name).map_err(|_| format!("it takes a value from the environment variable {name}, which is not set"))?;
+            }
+            Ok(())
+        }
+        toml::Value::Array(values) => values.iter_mut().try_for_each(fill_in),
+        toml::Value::Table(table) => table.iter_mut().try_for_each(|(_, value)| fill_in(value)),
+        _ => Ok(()),
     }
 }
 

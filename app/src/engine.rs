@@ -1,4 +1,4 @@
-//! The embedded platform in one data directory: log, blobs, consumers, processors.
+//! What a process works with and on: log, blobs and consumers, in a data directory or where the configuration says; and the processors.
 
 use crate::cli::{Role, Shared, Work};
 use crate::config::Config;
@@ -9,7 +9,7 @@ use domain::id::WorkspaceId;
 use domain::workspace::{self, Workspace};
 use media::child::Runner;
 use processors::{Analyze, Ingest, Render, Score, Tools, Transcribe};
-use runtime::blobs::Blobs;
+use runtime::blobs::{BlobSettings, Blobs};
 use runtime::clock::Clock;
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
@@ -113,12 +113,12 @@ impl Store {
             None => AnyLog::Sqlite(SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?),
             Some(settings) => AnyLog::Kafka(on_kafka(settings, folder).await?),
         };
-        let blobs = blobs.map_or_else(|| folder.join("blobs"), |blobs| blobs.folder);
+        let blobs = blobs.unwrap_or_else(|| BlobSettings::Folder(folder.join("blobs")));
         Ok(Self {
             log,
             kafka,
             _copy: None,
-            blobs: Blobs::open(&blobs).context("opening the blobs")?,
+            blobs: Blobs::from_settings(&blobs).context("opening the blobs")?,
             workspace: LOCAL_WORKSPACE,
             folder: folder.to_owned(),
             _lock: lock,

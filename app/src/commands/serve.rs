@@ -16,20 +16,24 @@ use tokio::net::TcpListener;
 
 pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) -> anyhow::Result<()> {
     let store = Store::open(shared).await?;
+    // Before anything starts, so that a taken address is told at once.
+    let listener = match options.roles.contains(&Role::Gateway) {
+        true => Some(TcpListener::bind(options.listen).await.map_err(|error| {
+            Problem::new("ADDRESS_IN_USE", format!("cannot listen on {} ({error}): choose another address with --listen", options.listen))
+        })?),
+        false => None,
+    };
     let stop = shutdown::on_signal()?;
     let mut engine = Engine::start(&store, shared, &options.work, &options.roles, stop.child_token()).await?;
-    if !options.roles.contains(&Role::Gateway) {
-        eprintln!("ClipFlow works as {:?}", options.roles);
+    let Some(listener) = listener else {
+        eprintln!("ClipFlow works, without a gateway");
         let outcome = tokio::select! {
             () = stop.cancelled() => Ok(()),
             error = engine.failure() => Err(error),
         };
         engine.stop().await?;
         return outcome;
-    }
-    let listener = TcpListener::bind(options.listen).await.map_err(|error| {
-        Problem::new("ADDRESS_IN_USE", format!("cannot listen on {} ({error}): choose another address with --listen", options.listen))
-    })?;
+    };
     let rows = options.cluster.open(&store.folder).await?;
     engine.project(&store, rows.clone());
     let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;
