@@ -30,7 +30,11 @@ run *ARGS: build
 test: setup
     @bash infra/setup/test.sh
 
-# one step of it: format clippy unit docs licences schema journey
+# what needs real engines: starts Kafka, Cassandra and S3, runs their tests, stops them
+test-live: setup
+    @bash infra/setup/live.sh
+
+# one step of it: format clippy unit docs licences schema journey live
 check STEP: setup
     @bash infra/setup/test.sh {{ STEP }}
 

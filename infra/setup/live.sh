@@ -12,4 +12,7 @@ infra/local/up
 set -a
 . "$CLIPFLOW_ENGINES_DIR/clients.env"
 set +a
-cargo test --release --locked --workspace --test live
+cargo test --release --locked --workspace --test live --test live_s3
+cargo build --release --locked --quiet -p clipflow
+"$python" infra/talk/generate.py --minutes 3 --out "$target/talk"
+"$python" tests/journey/distributed.py --binary "$target/release/clipflow" --talk "$target/talk/talk.mp4"

@@ -20,11 +20,13 @@ journey() {
         "$python" tests/journey/journey.py --binary "$target/release/clipflow" --talk "$target/talk/talk.mp4"
 }
 
-steps=(format licences clippy unit docs schema journey)
+live() { bash "$setup/live.sh"; }
+
+steps=(format licences clippy unit docs schema journey live)
 [ $# -gt 0 ] && steps=("$@")
 summary='' status=0
 for step in "${steps[@]}"; do
-    declare -F "$step" >/dev/null || fail "no step named $step; there are: format licences clippy unit docs schema journey"
+    declare -F "$step" >/dev/null || fail "no step named $step; there are: format licences clippy unit docs schema journey live"
     echo "== $step"
     started=$SECONDS
     if "$step"; then verdict=ok; else verdict=FAILED status=1; fi

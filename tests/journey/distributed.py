@@ -1,0 +1,146 @@
+"""The main job over real Kafka, S3 and several processes, one of which is killed half way.
+
+    distributed.py --binary target/release/clipflow --talk out/talk/talk.mp4
+
+Needs the engines of infra/local and their addresses in the environment (`infra/setup/live.sh` does both). Prints one line
+per step; a failure is an exception and a non-zero exit.
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import boto3
+
+from client import Client
+from journey import CLIPS_MIN, START_SECONDS, Server, an_interrupted_upload_resumes, every_clip_has_reasons_and_a_file, step
+
+CLIPS_SECONDS = 1_200
+
+
+class Part:
+    """A `clipflow serve` with some roles and a data directory of its own."""
+
+    def __init__(self, binary: Path, folder: Path, name: str, roles: str) -> None:
+        self.log = (folder / f"{name}.log").open("w")
+        command = [binary, "serve", "--config", folder / "clipflow.toml", "--data", folder / name, "--roles", roles, "--log", "info"]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, cwd=folder)
+
+    def __enter__(self) -> "Part":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+        self.log.close()
+
+
+class Door(Server):
+    """The gateway, started as in the other journey but with a configuration."""
+
+    def _start(self) -> None:
+        wanted, self.binary = self.binary, self.folder / "gateway.sh"
+        script = f'#!/bin/sh\nexec {wanted} --config {self.folder}/clipflow.toml "$@" --roles gateway\n'
+        self.binary.write_text(script)
+        self.binary.chmod(0o700)
+        super()._start()
+        self.binary = wanted
+
+
+def events(binary: Path, folder: Path) -> list[dict]:
+    command = [binary, "events", "--config", folder / "clipflow.toml", "--data", folder / "reader"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def wait_for(what: str, seconds: float, happened) -> None:
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, f"{what} did not happen within {seconds} s"
+        time.sleep(1)
+
+
+def configure(folder: Path) -> None:
+    bucket, prefix = f"journey-{uuid.uuid4().hex[:12]}", f"journey.{uuid.uuid4().hex[:12]}"
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=os.environ["CLIPFLOW_S3_ENDPOINT"],
+        region_name="us-east-1",
+        aws_access_key_id=os.environ["CLIPFLOW_S3_ACCESS_KEY"],
+        aws_secret_access_key=os.environ["CLIPFLOW_S3_SECRET_KEY"],
+    )
+    s3.create_bucket(Bucket=bucket)
+    (folder / "clipflow.toml").write_text(
+        f"""
+[log]
+brokers = "$CLIPFLOW_KAFKA_BROKERS"
+prefix = "{prefix}"
+
+[blobs.s3]
+endpoint = "$CLIPFLOW_S3_ENDPOINT"
+bucket = "{bucket}"
+region = "us-east-1"
+cache_folder = "{folder}/cache"
+"""
+    )
+
+
+def every_event_is_there_once(happened: list[dict], clips: int) -> None:
+    ids = collections.Counter(event["id"] for event in happened)
+    assert max(ids.values()) == 1, "an event is on the log twice"
+    assert [int(event["position"]) for event in happened] == list(range(len(happened))), "positions are not contiguous"
+    rendered = collections.Counter(event["subject"] for event in happened if event["type"] == "clip.rendered")
+    assert len(rendered) == clips and set(rendered.values()) == {1}, f"clips were rendered {rendered}"
+    step(f"{len(happened)} events, each once; each of {clips} clips was rendered once")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--binary", type=Path, required=True)
+    arguments.add_argument("--talk", type=Path, required=True)
+    options = arguments.parse_args()
+    binary = options.binary.resolve()
+    copies = min(3, len(os.environ["CLIPFLOW_KAFKA_BROKERS"].split(",")))
+    with tempfile.TemporaryDirectory(prefix="clipflow-distributed-") as name, contextlib.ExitStack() as parts:
+        folder = Path(name)
+        configure(folder)
+        layout = ["--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
+        subprocess.run([binary, "log", "init", "--config", folder / "clipflow.toml", *layout], check=True, cwd=folder)
+        parts.enter_context(Part(binary, folder, "sequencer", "sequencer"))
+        workers = [parts.enter_context(Part(binary, folder, f"worker-{n}", "workers")) for n in (1, 2)]
+        try:
+            server = parts.enter_context(Door(binary, folder))
+            client = Client(server.address, server.key)
+            video = an_interrupted_upload_resumes(client, options.talk.read_bytes())
+            has = lambda kind: any(event["type"] == kind for event in events(binary, folder))
+            wait_for("the first render", CLIPS_SECONDS, lambda: has("clip.render_requested"))
+            workers[0].process.kill()
+            workers[0].process.wait()
+            step("one of two workers was killed while clips are rendered")
+            wait_for("the end of the video", CLIPS_SECONDS, lambda: has("video.completed"))
+            clips = every_clip_has_reasons_and_a_file(client, video)
+            assert len(clips) >= CLIPS_MIN, clips
+            every_event_is_there_once(events(binary, folder), len(clips))
+            subprocess.run([binary, "log", "check", "--config", folder / "clipflow.toml"], check=True, cwd=folder)
+        except BaseException:
+            for part in sorted(folder.glob("*.log")):
+                print(f"-- {part.name}\n{part.read_text()[-2000:]}")
+            raise
+    print("the journey over Kafka and S3 is complete")
+
+
+if __name__ == "__main__":
+    main()
