@@ -356,3 +356,13 @@ fn recorded(commit: &Commit, event: &NewEvent, version: u64, position: u64) -> R
 pub async fn append_one(log: &impl Log) -> Appended {
     accepted(append(log, one(1_000_000_007, &name("video", 1_000_000_007), Expected::Empty)).await)
 }
+
+/// Appends `count` events to one stream, one commit each; every `round` is other commits.
+///
+/// # Panics
+/// When the log refuses one.
+pub async fn append_many(log: &impl Log, round: u64, count: u64) {
+    for number in 0..count {
+        accepted(append(log, one(1_000_000 * (round + 1) + number, &name("video", 1), Expected::Any)).await);
+    }
+}

@@ -109,3 +109,54 @@ async fn brokers_that_are_not_there_are_named() {
     assert!(matches!(error.downcast_ref(), Some(LogProblem::Unreachable { .. })), "{error:#}");
     assert!(error.to_string().contains("127.0.0.1:9"));
 }
+
+/// Returns settings for the listener that asks who comes, and encrypts.
+fn secured(name: &str, password: &str) -> Settings {
+    let of = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("`just test-live` sets {name}"));
+    let mut settings = fresh(name);
+    settings.brokers = of("CLIPFLOW_KAFKA_TLS_BROKERS");
+    let client = [
+        ("security.protocol", "SASL_SSL".to_owned()),
+        ("sasl.mechanism", "SCRAM-SHA-512".to_owned()),
+        ("sasl.username", of("CLIPFLOW_KAFKA_USERNAME")),
+        ("sasl.password", password.to_owned()),
+        ("ssl.ca.location", of("CLIPFLOW_KAFKA_CA")),
+    ];
+    settings.client = client.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    settings
+}
+
+#[tokio::test]
+async fn a_log_works_over_tls_with_a_password_and_a_wrong_one_is_named_without_being_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = secured("secured", &std::env::var("CLIPFLOW_KAFKA_PASSWORD").unwrap());
+    init(&settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
+    let sequencer = Running::start(&settings, folder.path());
+    let log = KafkaLog::open(settings.clone(), folder.path()).await.unwrap();
+    runtime::log::conformance::append_one(&log).await;
+    sequencer.stop().await;
+    remove(&Settings { brokers: brokers(), client: Default::default(), ..settings }).await;
+
+    let refused = KafkaLog::open(secured("refused", "hunter2"), folder.path()).await.err().unwrap();
+    assert!(matches!(refused.downcast_ref(), Some(LogProblem::Refused { .. })), "{refused:#}");
+    assert!(!format!("{refused:?}").contains("hunter2"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sequencer_that_takes_over_goes_on_where_the_last_one_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = fresh("takeover");
+    init(&settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
+    let log = KafkaLog::open(settings.clone(), folder.path()).await.unwrap();
+    for round in 0..3_u64 {
+        // Each has an index of its own: one that is new reads back everything, one that was here before only the rest.
+        let own = folder.path().join((round % 2).to_string());
+        std::fs::create_dir_all(&own).unwrap();
+        let sequencer = Running::start(&settings, &own);
+        runtime::log::conformance::append_many(&log, round, 50).await;
+        sequencer.stop().await;
+    }
+    let report = check(&settings).await.unwrap();
+    assert_eq!((report.events, report.wrong, report.duplicates), (150, 0, 0), "{report:?}");
+    remove(&settings).await;
+}

@@ -4,19 +4,24 @@ use super::settings::{RECORD_BYTES_MAX, Settings};
 use crate::log::sequencer::rule::RULE_VERSION;
 use anyhow::{Context as _, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use uuid::Uuid;
 
 /// How long a broker may take to answer a question about topics.
 pub(super) const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Complaints of a client that are looked through for the reason of a failure.
+const COMPLAINTS_MAX: usize = 100;
 
 /// Most partitions of a log: each costs every process a file and a reader.
 pub const PARTITIONS_MAX: u32 = 256;
@@ -188,11 +193,40 @@ pub(super) async fn check_partitions(settings: &Settings, generation: &Generatio
     .context("asking for topics panicked")?
 }
 
+/// Remembers why brokers sent us away: the calls themselves only say that nobody answered.
+#[derive(Default)]
+struct Witness(Mutex<Option<String>>);
+
+impl ClientContext for Witness {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(error = %error, reason, "a Kafka client complains");
+        if is_refusal(&error) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Witness {}
+
+/// Asks the brokers for a topic, and finds out why when they do not answer.
+fn first_contact(settings: &Settings, client: &BaseConsumer<Witness>, topic: &str) -> anyhow::Result<Metadata> {
+    client.fetch_metadata(Some(topic), ADMIN_TIMEOUT).map_err(|error| {
+        // Complaints are handed over when a client is polled.
+        for _ in 0..COMPLAINTS_MAX {
+            drop(client.poll(Duration::ZERO));
+        }
+        match client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(reason) => LogProblem::Refused { brokers: settings.brokers.clone(), reason }.into(),
+            None => unusable(settings, &error),
+        }
+    })
+}
+
 fn read_generation(settings: &Settings) -> anyhow::Result<Generation> {
     let topic = settings.generation();
-    let client: BaseConsumer = settings.reader("generation").create()?;
+    let client: BaseConsumer<Witness> = settings.reader("generation").create_with_context(Witness::default())?;
     let absent = || LogProblem::Absent { prefix: settings.prefix.clone(), brokers: settings.brokers.clone() };
-    let metadata = client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_err(|error| unusable(settings, &error))?;
+    let metadata = first_contact(settings, &client, &topic)?;
     if metadata.topics().iter().all(|found| found.name() != topic || found.partitions().is_empty()) {
         return Err(absent().into());
     }
@@ -218,13 +252,7 @@ fn read_generation(settings: &Settings) -> anyhow::Result<Generation> {
 pub(super) fn unusable(settings: &Settings, error: &KafkaError) -> anyhow::Error {
     let (brokers, reason) = (settings.brokers.clone(), error.to_string());
     match error.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::SSL
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed,
-        ) => LogProblem::Refused { brokers, reason }.into(),
+        Some(_) if is_refusal(error) => LogProblem::Refused { brokers, reason }.into(),
         Some(
             RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::BrokerTransportFailure
@@ -233,4 +261,19 @@ pub(super) fn unusable(settings: &Settings, error: &KafkaError) -> anyhow::Error
         ) => LogProblem::Unreachable { brokers, reason }.into(),
         _ => anyhow::Error::new(error.clone()),
     }
+}
+
+fn is_refusal(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::Authentication
+                | Code::SaslAuthenticationFailed
+                | Code::SSL
+                | Code::TopicAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+        )
+    )
 }
