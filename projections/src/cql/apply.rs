@@ -63,7 +63,7 @@ impl Store {
         let mut writes = vec![];
         for event in events {
             for (index, (table, write)) in (0..).zip(model.writes(event)?) {
-                let physical = Physical { table, version: model.version, build };
+                let physical = self.physical(model, table, build);
                 let timestamp = ticks(event.position, index).with_context(|| format!("writing {}", event.id))?;
                 writes.push(self.execute(physical, write, timestamp));
             }
@@ -71,7 +71,7 @@ impl Store {
         stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect().await
     }
 
-    async fn execute(&self, physical: Physical, write: Write, timestamp: i64) -> Result<()> {
+    async fn execute(&self, physical: Physical<'_>, write: Write, timestamp: i64) -> Result<()> {
         let table: &'static Table = physical.table;
         let timestamp = Some(CqlValue::BigInt(timestamp));
         let written = match write {

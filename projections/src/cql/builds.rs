@@ -81,7 +81,8 @@ impl Store {
     }
 
     pub(crate) async fn checkpoint(&self, model: Model, build: u32) -> Result<u64> {
-        let text = "SELECT next FROM checkpoints WHERE model = ? AND version = ? AND build = ? AND partition = ?";
+        let keyspace = &self.0.keyspace;
+        let text = format!("SELECT next FROM {keyspace}.checkpoints WHERE model = ? AND version = ? AND build = ? AND partition = ?");
         let mut key = key(model, Some(build));
         key.push(integer(Partition::EMBEDDED.0.into()));
         let found = self.rows(text, key).await.with_context(|| format!("reading the checkpoint of {}", model.name))?;
@@ -93,7 +94,9 @@ impl Store {
 
     /// The position is the timestamp, so that the checkpoint never goes back.
     pub(crate) async fn set_checkpoint(&self, model: Model, build: u32, next: u64) -> Result<()> {
-        let text = "INSERT INTO checkpoints (model, version, build, partition, next) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+        let keyspace = &self.0.keyspace;
+        let text =
+            format!("INSERT INTO {keyspace}.checkpoints (model, version, build, partition, next) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?");
         let mut values = key(model, Some(build));
         let next = integer(i64::try_from(next)?);
         values.extend([integer(Partition::EMBEDDED.0.into()), next.clone(), next]);
@@ -102,18 +105,20 @@ impl Store {
 
     /// Makes an empty build of `model` beside the live one, marks it, and returns its number.
     pub(crate) async fn start(&self, model: Model) -> Result<u32> {
+        let keyspace = &self.0.keyspace;
         let build = self.builds(model).await?.iter().map(|(build, _)| *build).max().unwrap_or(0) + 1;
         for table in model.tables {
-            self.change_schema(&Physical { table, version: model.version, build }.create()).await?;
+            self.change_schema(&self.physical(model, table, build).create()).await?;
         }
         let mut values = key(model, Some(build));
         values.push(integer(MARKED));
-        self.write("INSERT INTO builds (model, version, build) VALUES (?, ?, ?) USING TIMESTAMP ?", values).await?;
+        self.write(format!("INSERT INTO {keyspace}.builds (model, version, build) VALUES (?, ?, ?) USING TIMESTAMP ?"), values).await?;
         Ok(build)
     }
 
     /// Puts `build`, which was caught up, in place of the live one. The one before stays; those before that are removed.
     pub(crate) async fn cut_over(&self, model: Model, build: u32) -> Result<Rebuilt> {
+        let keyspace = &self.0.keyspace;
         let plan = self.plan(model).await?;
         if !plan.candidates.contains(&build) {
             bail!("another rebuild of {} took the place of this one", model.name);
@@ -129,25 +134,31 @@ impl Store {
             Some(CqlValue::Text(before.to_string())),
             integer(LIVE),
         ]);
-        let text =
-            "INSERT INTO cut_overs (model, version, build, next, digest, previous_digest) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+        let text = format!(
+            "INSERT INTO {keyspace}.cut_overs (model, version, build, next, digest, previous_digest) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+        );
         self.write(text, values).await?;
         let mut values = key(model, Some(build));
         values.push(integer(LIVE));
-        self.write("INSERT INTO builds (model, version, build, is_live) VALUES (?, ?, ?, true) USING TIMESTAMP ?", values).await?;
+        self.write(
+            format!("INSERT INTO {keyspace}.builds (model, version, build, is_live) VALUES (?, ?, ?, true) USING TIMESTAMP ?"),
+            values,
+        )
+        .await?;
         self.remove_older(model, build, plan.live).await?;
         Ok(Rebuilt { name: model.name, build, next, before, after })
     }
 
     async fn remove_older(&self, model: Model, live: u32, kept: u32) -> Result<()> {
+        let keyspace = &self.0.keyspace;
         for (build, _) in self.builds(model).await?.into_iter().filter(|(build, _)| *build < live && *build != kept) {
             for table in model.tables {
-                self.change_schema(&Physical { table, version: model.version, build }.drop()).await?;
+                self.change_schema(&self.physical(model, table, build).drop()).await?;
             }
             for table in ["checkpoints", "builds"] {
                 let timestamp = if table == "builds" { REMOVED } else { i64::MAX };
                 let values = [integer(timestamp)].into_iter().chain(key(model, Some(build))).collect();
-                let text = format!("DELETE FROM {table} USING TIMESTAMP ? WHERE model = ? AND version = ? AND build = ?");
+                let text = format!("DELETE FROM {keyspace}.{table} USING TIMESTAMP ? WHERE model = ? AND version = ? AND build = ?");
                 self.write(text, values).await?;
             }
         }
@@ -156,7 +167,8 @@ impl Store {
 
     /// Returns all builds with whether each is or was live.
     async fn builds(&self, model: Model) -> Result<Vec<(u32, bool)>> {
-        let text = "SELECT build, is_live FROM builds WHERE model = ? AND version = ?";
+        let keyspace = &self.0.keyspace;
+        let text = format!("SELECT build, is_live FROM {keyspace}.builds WHERE model = ? AND version = ?");
         let found = self.rows(text, key(model, None)).await.with_context(|| format!("reading the builds of {}", model.name))?;
         found
             .into_iter()
@@ -171,7 +183,7 @@ impl Store {
         let build = self.live(model).await?;
         let mut all = Sum::default();
         for table in model.tables {
-            let sums = slices().map(|slice| self.sum(Physical { table, version: model.version, build }, slice));
+            let sums = slices().map(|slice| self.sum(self.physical(model, table, build), slice));
             let sums: Vec<Sum> = stream::iter(sums).buffer_unordered(SLICES_AT_ONCE).try_collect().await?;
             sums.into_iter().for_each(|sum| all.merge(sum));
         }
@@ -181,7 +193,7 @@ impl Store {
     async fn compare(&self, model: Model, before: u32, after: u32) -> Result<(Digest, Digest)> {
         let mut all = (Sum::default(), Sum::default());
         for table in model.tables {
-            let pairs = slices().map(|slice| self.compare_slice(table, model.version, (before, after), slice));
+            let pairs = slices().map(|slice| self.compare_slice(model, table, (before, after), slice));
             let pairs: Vec<(Sum, Sum)> = stream::iter(pairs).buffer_unordered(SLICES_AT_ONCE).try_collect().await?;
             for (before, after) in pairs {
                 all.0.merge(before);
@@ -191,10 +203,10 @@ impl Store {
         Ok((all.0.digest(), all.1.digest()))
     }
 
-    async fn compare_slice(&self, table: &'static Table, version: u32, builds: (u32, u32), slice: (i64, i64)) -> Result<(Sum, Sum)> {
+    async fn compare_slice(&self, model: Model, table: &'static Table, builds: (u32, u32), slice: (i64, i64)) -> Result<(Sum, Sum)> {
         let mut pair = (Sum::default(), Sum::default());
         for _ in 0..COMPARISONS_MAX {
-            let sum = |build| self.sum(Physical { table, version, build }, slice);
+            let sum = |build| self.sum(self.physical(model, table, build), slice);
             pair = tokio::try_join!(sum(builds.0), sum(builds.1))?;
             if pair.0 == pair.1 {
                 break;
@@ -204,7 +216,7 @@ impl Store {
         Ok(pair)
     }
 
-    async fn sum(&self, physical: Physical, (first, last): (i64, i64)) -> Result<Sum> {
+    async fn sum(&self, physical: Physical<'_>, (first, last): (i64, i64)) -> Result<Sum> {
         let values = vec![integer(first), integer(last)];
         let mut rows = std::pin::pin!(self.stream(physical.slice(), values).await?);
         let mut sum = Sum::default();

@@ -75,7 +75,7 @@ pub fn migrations() -> Vec<Migration> {
 
 fn of_model(number: u32, model: Model) -> Migration {
     let Model { name, version, .. } = model;
-    let tables = model.tables.iter().map(|table| Physical { table, version, build: 1 }.create());
+    let tables = model.tables.iter().map(|table| Physical { keyspace: None, table, version, build: 1 }.create());
     let first = format!("INSERT INTO builds (model, version, build, is_live) VALUES ('{name}', {version}, 1, true) USING TIMESTAMP {LIVE}");
     Migration {
         number,
@@ -91,7 +91,9 @@ fn of_model(number: u32, model: Model) -> Migration {
 /// The cluster cannot be reached, a migration changed after it was applied, or there is no keyspace and no number of replicas.
 pub async fn migrate(options: &Options, replicas: Option<u32>) -> Result<Vec<Migration>> {
     ensure_keyspace(options, replicas).await?;
-    let store = Store::connect(options, Some(&options.keyspace)).await?;
+    let store = Store::connect(options).await?;
+    // Migrations name no keyspace, so that their files fit any.
+    store.0.session.get_session().use_keyspace(options.keyspace.to_string(), false).await.context("using the keyspace")?;
     store.change_schema(APPLIED).await?;
     let applied = applied(&store).await?;
     let mut fresh = vec![];
@@ -107,7 +109,8 @@ pub async fn migrate(options: &Options, replicas: Option<u32>) -> Result<Vec<Mig
             Some(CqlValue::Text(migration.name.clone())),
             Some(CqlValue::Text(migration.digest())),
         ];
-        let text = "INSERT INTO migrations (number, name, sha256, applied_at) VALUES (?, ?, ?, toTimestamp(now()))";
+        let keyspace = &options.keyspace;
+        let text = format!("INSERT INTO {keyspace}.migrations (number, name, sha256, applied_at) VALUES (?, ?, ?, toTimestamp(now()))");
         store.write(text, values).await.with_context(|| format!("recording {}", migration.file_name()))?;
         fresh.push(migration);
     }
@@ -136,7 +139,7 @@ fn is_applied(applied: &BTreeMap<i64, String>, migration: &Migration) -> Result<
 }
 
 async fn applied(store: &Store) -> Result<BTreeMap<i64, String>> {
-    let found = store.rows("SELECT number, sha256 FROM migrations", vec![]).await?;
+    let found = store.rows(format!("SELECT number, sha256 FROM {}.migrations", store.0.keyspace), vec![]).await?;
     found
         .into_iter()
         .map(|cells| match <[Value; 2]>::try_from(cells) {
@@ -147,7 +150,7 @@ async fn applied(store: &Store) -> Result<BTreeMap<i64, String>> {
 }
 
 async fn ensure_keyspace(options: &Options, replicas: Option<u32>) -> Result<()> {
-    let store = Store::connect(options, None).await?;
+    let store = Store::connect(options).await?;
     let Keyspace(name) = &options.keyspace;
     let text = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
     if !store.rows(text, vec![Some(CqlValue::Text(name.clone()))]).await?.is_empty() {

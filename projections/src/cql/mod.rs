@@ -110,6 +110,7 @@ impl fmt::Display for Keyspace {
 pub struct Store(Arc<Shared>);
 
 struct Shared {
+    keyspace: Keyspace,
     session: CachingSession,
     reads: ExecutionProfileHandle,
     writes: ExecutionProfileHandle,
@@ -121,13 +122,13 @@ impl Store {
     /// # Errors
     /// The cluster cannot be reached or refuses us, or the keyspace lacks a migration.
     pub async fn open(options: &Options) -> Result<Self> {
-        let store = Self::connect(options, Some(&options.keyspace)).await?;
+        let store = Self::connect(options).await?;
         migrate::check(&store).await?;
         Ok(store)
     }
 
     /// Every statement is prepared, and so sent to a node that has the row, which is the driver's default.
-    async fn connect(options: &Options, keyspace: Option<&Keyspace>) -> Result<Self> {
+    async fn connect(options: &Options) -> Result<Self> {
         let profile = || ExecutionProfile::builder().consistency(Consistency::LocalQuorum).request_timeout(Some(REQUEST_MAX));
         let speculation = SimpleSpeculativeExecutionPolicy { max_retry_count: SPECULATIONS_MAX, retry_interval: SPECULATE_AFTER };
         let writes = profile().build().into_handle();
@@ -143,15 +144,13 @@ impl Store {
         if let Some((name, password)) = &options.credentials {
             builder = builder.user(name, password.expose_secret());
         }
-        if let Some(keyspace) = keyspace {
-            builder = builder.use_keyspace(keyspace.to_string(), false);
-        }
         let connected = tokio::time::timeout(CONNECT_MAX * 2, builder.build()).await;
         let session = connected
             .map_err(anyhow::Error::from)
             .and_then(|session| Ok(session?))
             .with_context(|| format!("connecting to the CQL cluster at {}", options.nodes.join(", ")))?;
-        Ok(Self(Arc::new(Shared { session: CachingSession::from(session, STATEMENTS_KEPT_MAX), reads, writes })))
+        let keyspace = options.keyspace.clone();
+        Ok(Self(Arc::new(Shared { keyspace, session: CachingSession::from(session, STATEMENTS_KEPT_MAX), reads, writes })))
     }
 
     pub(crate) async fn get_many<R: Row>(&self, workspace: WorkspaceId, keys: Vec<Vec<Value>>) -> Result<Vec<Option<R>>> {
@@ -181,12 +180,12 @@ impl Store {
     }
 
     /// Reads from the live build, and again from the new one when a rebuild took the old one away meanwhile.
-    async fn read_live<'a, R: Row, T>(&self, read: impl Fn(Physical) -> BoxFuture<'a, Result<T>> + Send) -> Result<T> {
+    async fn read_live<'a, R: Row, T>(&self, read: impl Fn(Physical<'_>) -> BoxFuture<'a, Result<T>> + Send) -> Result<T> {
         let model = Model::of::<R::Of>();
         let table: &'static Table = R::TABLE;
         let mut build = self.live(model).await?;
         for _ in 0..REPLANS_MAX {
-            match read(Physical { table, version: model.version, build }).await {
+            match read(self.physical(model, table, build)).await {
                 Ok(found) => return Ok(found),
                 Err(error) => {
                     let now = self.live(model).await?;
@@ -198,6 +197,10 @@ impl Store {
             }
         }
         bail!("{} was rebuilt {REPLANS_MAX} times during one query", model.name)
+    }
+
+    fn physical(&self, model: Model, table: &'static Table, build: u32) -> Physical<'_> {
+        Physical { keyspace: Some(&self.0.keyspace), table, version: model.version, build }
     }
 
     async fn points(&self, text: String, keys: Vec<Vec<Bound>>) -> Result<Vec<Option<Vec<Value>>>> {

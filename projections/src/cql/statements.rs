@@ -2,6 +2,7 @@
 //!
 //! Every write carries its timestamp. There is no `IF`, no counter and no `ALLOW FILTERING`.
 
+use super::Keyspace;
 use crate::table::{Column, Kind, Order, Table};
 
 /// How long a tombstone is kept. Whoever delivers an old event again later than this after a deletion could bring a row back, so an
@@ -10,15 +11,18 @@ const GC_GRACE_S: u32 = 10 * 24 * 60 * 60;
 
 /// A table as it lies in the keyspace: one version and build of a read model has its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Physical {
+pub(crate) struct Physical<'a> {
+    /// Named in what is prepared, which depends on no session's keyspace; migrations leave it to whoever applies them.
+    pub(crate) keyspace: Option<&'a Keyspace>,
     pub(crate) table: &'static Table,
     pub(crate) version: u32,
     pub(crate) build: u32,
 }
 
-impl Physical {
+impl Physical<'_> {
     pub(crate) fn name(self) -> String {
-        format!("{}_v{}_b{}", self.table.name, self.version, self.build)
+        let keyspace = self.keyspace.map(|keyspace| format!("{keyspace}.")).unwrap_or_default();
+        format!("{keyspace}{}_v{}_b{}", self.table.name, self.version, self.build)
     }
 
     pub(crate) fn create(self) -> String {

@@ -60,7 +60,9 @@ async fn over_tls_a_node_is_trusted_only_when_the_given_authority_vouches_for_it
         let stranger = folder.path().join("stranger.pem");
         let made = Command::new("openssl")
             .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=stranger -keyout".split(' '))
-            .args([&folder.path().join("key.pem"), "-out".as_ref(), &stranger])
+            .arg(folder.path().join("key.pem"))
+            .arg("-out")
+            .arg(&stranger)
             .output();
         assert!(made.unwrap().status.success());
         options.authority = Some(stranger);
