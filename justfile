@@ -77,7 +77,3 @@ engines-status:
 # ask each of them with a real client
 engines-check *WHAT:
     @infra/local/check {{ WHAT }}
-
-# the suites that need real engines: start them, run, stop them
-test-live *ARGS: setup
-    @infra/local/test-live {{ ARGS }}

@@ -31,11 +31,13 @@ impl Config {
 }
 
 /// Puts the environment's values where `$NAME` stands.
+#[expect(clippy::disallowed_methods, reason = "the configuration names the variables, so the command line cannot")]
 fn fill_in(value: &mut toml::Value) -> Result<(), String> {
     match value {
         toml::Value::String(text) => {
             if let Some(name) = text.strip_prefix('$') {
-                *text = std::env::var(name).map_err(|_| format!("it takes a value from the environment variable {name}, which is not set"))?;
+                *text =
+                    std::env::var(name).map_err(|_| format!("it takes a value from the environment variable {name}, which is not set"))?;
             }
             Ok(())
         }
@@ -63,6 +65,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "any variable that is always set")]
     fn values_come_from_the_environment_when_they_are_written_so() {
         let config = load("[log]\nbrokers = \"$PATH\"").expect("it can be used");
         assert_eq!(config.log.map(|log| log.brokers), std::env::var("PATH").ok());

@@ -130,7 +130,8 @@ async fn on_kafka(settings: &kafka::Settings, folder: &Path) -> anyhow::Result<K
     let log = KafkaLog::open(settings.clone(), folder).await.map_err(log_problem)?;
     let partitions = log.generation().partitions;
     if partitions > 1 {
-        let reason = format!("the log has {partitions} partitions, and so far clipflow serves logs with one: make another with `clipflow log init`");
+        let reason =
+            format!("the log has {partitions} partitions, and so far clipflow serves logs with one: make another with `clipflow log init`");
         return Err(Problem::new("PARTITIONS", reason).into());
     }
     Ok(log)

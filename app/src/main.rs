@@ -32,9 +32,14 @@ fn main() -> ExitCode {
 fn hears(command: &Command) -> bool {
     match command {
         Command::Clip(_) | Command::Serve(_) | Command::Bench(_) => true,
-        Command::Events(_) | Command::Models(_) | Command::Projections(_) | Command::Log(_) | Command::Doctor | Command::Schema(_) | Command::MediaChild => {
-            false
-        }
+        Command::Events(_)
+        | Command::Models(_)
+        | Command::Projections(_)
+        | Command::Migrate(_)
+        | Command::Log(_)
+        | Command::Doctor
+        | Command::Schema(_)
+        | Command::MediaChild => false,
     }
 }
 

@@ -81,7 +81,7 @@ impl Ingest {
         let probe = Request::Probe { path: file.path().to_owned(), limits: probe::Limits::default() };
         let facts: MediaFacts = tools.media(probe, MediaTime::ZERO, context, |_| {}).await?;
         check(&facts, has_subtitles)?;
-        let whole = Request::CheckWhole { path: tools.blobs.local_path(&original)?, facts: facts.clone() };
+        let whole = Request::CheckWhole { path: file.path().to_owned(), facts: facts.clone() };
         let () = tools.media(whole, facts.duration_us, context, |_| {}).await?;
         let sound = match &facts.audio {
             Some(_) => Some(self.listen(context, video, file.path(), &facts).await?),

@@ -6,6 +6,7 @@ use crate::engine::{PROCESSORS, log_problem};
 use crate::problem::Problem;
 use runtime::ids;
 use runtime::log::kafka::{self, Layout, Settings};
+use std::io::Write as _;
 use std::time::Instant;
 
 pub(crate) async fn run(shared: &Shared, command: Log) -> anyhow::Result<()> {
@@ -21,14 +22,16 @@ pub(crate) async fn run(shared: &Shared, command: Log) -> anyhow::Result<()> {
 
 async fn init(settings: &Settings, layout: Layout) -> anyhow::Result<()> {
     let made = kafka::init(settings, layout, &PROCESSORS, ids::fresh()).await.map_err(log_problem)?;
-    println!("log {} with {} partitions, topics {}.*", made.id, made.partitions, settings.prefix);
+    writeln!(std::io::stdout(), "log {} with {} partitions, topics {}.*", made.id, made.partitions, settings.prefix)?;
     Ok(())
 }
 
 async fn check(settings: &Settings) -> anyhow::Result<()> {
     let started = Instant::now();
     let report = kafka::check(settings).await.map_err(log_problem)?;
-    println!(
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
         "{} records in {:.1} s: {} events, {} rejected commits, {} written twice, {} of a type that this version does not know",
         report.records,
         started.elapsed().as_secs_f64(),
@@ -36,12 +39,12 @@ async fn check(settings: &Settings) -> anyhow::Result<()> {
         report.rejected,
         report.duplicates,
         report.unknown
-    );
+    )?;
     for finding in &report.findings {
-        println!("{finding}");
+        writeln!(out, "{finding}")?;
     }
     if report.wrong == 0 {
-        println!("nothing is missing or out of order");
+        writeln!(out, "nothing is missing or out of order")?;
         return Ok(());
     }
     let reason = format!("the log has {} faults, listed above: stop its sequencers and keep its topics as they are", report.wrong);
