@@ -338,7 +338,7 @@ pub(crate) async fn what_is_deleted_is_gone(store: Store) {
         format: "srt".into(),
     };
     world.happens(|commit| commit.then::<domain::transcript::Transcript>(transcript.0, import)).await;
-    world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait }).await;
+    world.clip(ClipCommand::RequestRender { ratio: Ratio::Portrait, encoder: Default::default() }).await;
     let store = world.store.clone();
     assert!(transcripts::by_video(&store, HOME, VIDEO).await.unwrap().is_some());
     assert_eq!(clips::renditions(&store, HOME, CLIP).await.unwrap().len(), 1);
