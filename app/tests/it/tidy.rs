@@ -22,6 +22,9 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("clipflow", &["domain", "proto", "runtime", "speech", "media", "score", "edit", "processors", "projections", "gateway"]),
 ];
 
+/// What tests may use beyond that: the plan of a clip is judged on the faces that are really found.
+const TEST_EDGES: [(&str, &str); 1] = [("media", "edit")];
+
 #[test]
 fn crates_use_only_what_the_architecture_allows() {
     let metadata = run(Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]));
@@ -34,8 +37,10 @@ fn crates_use_only_what_the_architecture_allows() {
             EDGES.iter().find(|(crate_name, _)| *crate_name == name).unwrap_or_else(|| panic!("{name} has no line in EDGES"));
         let ours = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["path"].is_string());
         for dependency in ours {
+            let is_for_tests = dependency["kind"] == "dev";
             let dependency = dependency["name"].as_str().unwrap();
-            assert!(allowed.contains(&dependency), "{name} may not use {dependency}");
+            let is_allowed = allowed.contains(&dependency) || is_for_tests && TEST_EDGES.contains(&(name, dependency));
+            assert!(is_allowed, "{name} may not use {dependency}");
         }
     }
 }

@@ -6,6 +6,7 @@ use object_store::signer::Signer as _;
 use runtime::blobs::S3Settings;
 use std::path::Path;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 pub(crate) const BUCKET: &str = "clipflow-test";
 pub(crate) const REGION: &str = "us-east-1";
@@ -18,7 +19,7 @@ pub(crate) fn variable(name: &str) -> String {
 
 /// Returns settings for an empty part of the bucket, with a cache in `folder`.
 pub(crate) async fn settings(folder: &Path) -> S3Settings {
-    make().await;
+    MADE.get_or_init(make).await;
     let mut settings = S3Settings::new(BUCKET, REGION, folder.join("cache"));
     settings.endpoint = Some(variable("CLIPFLOW_S3_ENDPOINT").parse().unwrap());
     settings.prefix = format!("test/{}", runtime::ids::fresh().simple());
@@ -34,6 +35,9 @@ pub(crate) fn builder() -> AmazonS3Builder {
         .with_secret_access_key(variable("CLIPFLOW_S3_SECRET_KEY"))
         .with_allow_http(true)
 }
+
+/// Made once: two who make it at the same time may be answered with an internal error.
+static MADE: OnceCell<()> = OnceCell::const_new();
 
 /// `object_store` makes no buckets, but signs the request that does.
 async fn make() {
