@@ -228,10 +228,11 @@ impl Engine {
         self.tasks.spawn(projections::run::run(store.log.clone(), rows, self.surroundings.clone()));
     }
 
-    /// Returns the first failure of a processor; never returns while all are well.
+    /// Returns the first failure of a processor; never returns while all are well, or end because they were told to.
     pub(crate) async fn failure(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
             Some(Ok(Err(error))) => error,
+            Some(Ok(Ok(()))) | None if self.surroundings.shutdown.is_cancelled() => std::future::pending().await,
             Some(Ok(Ok(()))) | None => anyhow::anyhow!("a processor ended before it was told to"),
             Some(Err(panic)) => anyhow::Error::from(panic).context("a processor panicked"),
         }

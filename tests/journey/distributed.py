@@ -1,4 +1,4 @@
-"""The main job over real Kafka, S3 and several processes, one of which is killed half way.
+"""The main job over real Kafka, Cassandra, S3 and several processes, one of which is killed half way.
 
     distributed.py --binary target/release/clipflow --talk out/talk/talk.mp4
 
@@ -118,6 +118,9 @@ def main() -> None:
         folder = Path(name)
         configure(folder)
         layout = ["--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
+        # Every process takes it from the environment, beside the nodes and the password.
+        os.environ["CLIPFLOW_CQL_KEYSPACE"] = f"journey_{uuid.uuid4().hex[:12]}"
+        subprocess.run([binary, "migrate", "--replicas", "1"], check=True, cwd=folder)
         subprocess.run([binary, "log", "init", "--config", folder / "clipflow.toml", *layout], check=True, cwd=folder)
         parts.enter_context(Part(binary, folder, "sequencer", "sequencer"))
         workers = [parts.enter_context(Part(binary, folder, f"worker-{n}", "workers")) for n in (1, 2)]
@@ -139,7 +142,7 @@ def main() -> None:
             for part in sorted(folder.glob("*.log")):
                 print(f"-- {part.name}\n{part.read_text()[-2000:]}")
             raise
-    print("the journey over Kafka and S3 is complete")
+    print("the journey over Kafka, Cassandra and S3 is complete")
 
 
 if __name__ == "__main__":
