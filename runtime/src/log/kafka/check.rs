@@ -30,7 +30,7 @@ pub struct Report {
     pub duplicates: u64,
     /// Events whose type this program does not know. Harmless.
     pub unknown: u64,
-    /// What should not be, in words; the first [`FINDINGS_MAX`].
+    /// What should not be, in words; the first hundred.
     pub findings: Vec<String>,
     /// How many there are.
     pub wrong: u64,
