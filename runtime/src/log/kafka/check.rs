@@ -7,15 +7,10 @@ use crate::log::sequencer::{Assembler, Body};
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 /// Findings that are listed one by one; more are only counted.
 const FINDINGS_MAX: usize = 100;
-
-/// How long the brokers may send nothing although there is more.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a walk found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,26 +70,11 @@ fn walk_partition(settings: &Settings, partition: i32, report: &mut Report) -> a
     if first == end {
         return Ok(());
     }
-    let mut partitions = TopicPartitionList::new();
-    partitions.add_partition_offset(&topic, partition, Offset::Offset(first))?;
-    client.assign(&partitions)?;
     let mut walk = Walk { assembler: Assembler::default(), versions: HashMap::new(), report };
-    let mut last_news = Instant::now();
-    loop {
-        match client.poll(Duration::from_millis(100)) {
-            Some(Ok(record)) => {
-                last_news = Instant::now();
-                walk.look(&record, &format!("partition {partition}, record {}", record.offset()));
-                if record.offset() + 1 >= end {
-                    return Ok(());
-                }
-            }
-            Some(Err(error)) if !follow::is_passing(&error) => return Err(topics::unusable(settings, &error)),
-            Some(Err(_)) | None => {
-                anyhow::ensure!(last_news.elapsed() < PATIENCE, "the brokers sent nothing for {} s", PATIENCE.as_secs());
-            }
-        }
-    }
+    follow::read_through(settings, &client, (&topic, partition), first..end, |record| {
+        walk.look(record, &format!("partition {partition}, record {}", record.offset()));
+        Ok(())
+    })
 }
 
 struct Walk<'a> {
@@ -111,19 +91,17 @@ impl Walk<'_> {
             Ok(output) => output,
             Err(error) => return self.report.wrong(format!("{place} cannot be read: {error:#}")),
         };
-        let before = self.assembler.clone();
-        match self.assembler.push(output.clone()) {
-            Ok(_) if self.assembler == before => return self.report.duplicates += 1,
-            Ok(_) => {}
-            Err(disorder) => {
-                self.report.wrong(format!("{place}: {disorder}"));
-                // Go on behind the gap, so that one gap is told once.
-                let next_position = match &output.body {
-                    Body::Event(event) => event.position + 1,
-                    Body::Rejected { .. } => self.assembler.next_position(),
-                };
-                self.assembler = Assembler::after(Some(output.place), next_position);
-            }
+        if self.assembler.has(output.place) {
+            return self.report.duplicates += 1;
+        }
+        if let Err(disorder) = self.assembler.push(output.clone()) {
+            self.report.wrong(format!("{place}: {disorder}"));
+            // Go on behind the gap, so that one gap is told once.
+            let next_position = match &output.body {
+                Body::Event(event) => event.position + 1,
+                Body::Rejected { .. } => self.assembler.next_position(),
+            };
+            self.assembler = Assembler::after(Some(output.place), next_position);
         }
         match output.body {
             Body::Rejected { .. } => self.report.rejected += 1,

@@ -11,9 +11,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Records that are written to the copies at once: appenders wait for the write.
@@ -21,6 +22,9 @@ const BATCH_RECORDS_MAX: usize = 2_048;
 
 /// How long to wait for a record before looking whether to stop.
 const IDLE: Duration = Duration::from_millis(100);
+
+/// How long the brokers may send nothing although there is more.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type Key = (WorkspaceId, CommitId);
 
@@ -152,6 +156,37 @@ pub(super) fn follow(settings: &Settings, mut copies: Vec<Copy>, waiting: &Waiti
         }
     }
     Ok(())
+}
+
+/// Gives every record of a partition with an offset in `offsets`, which is not empty, to `take`; blocking.
+pub(super) fn read_through(
+    settings: &Settings,
+    client: &BaseConsumer,
+    (topic, partition): (&str, i32),
+    offsets: Range<i64>,
+    mut take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(topic, partition, Offset::Offset(offsets.start))?;
+    client.assign(&partitions)?;
+    let mut last_news = Instant::now();
+    loop {
+        match client.poll(IDLE) {
+            Some(Ok(record)) => {
+                last_news = Instant::now();
+                take(&record)?;
+                if record.offset() + 1 >= offsets.end {
+                    return Ok(());
+                }
+            }
+            Some(Err(error)) if !is_passing(&error) => return Err(super::topics::unusable(settings, &error)),
+            Some(Err(_)) | None => anyhow::ensure!(
+                last_news.elapsed() < PATIENCE,
+                "the brokers sent no record of partition {partition} of {topic} for {} s",
+                PATIENCE.as_secs()
+            ),
+        }
+    }
 }
 
 /// Tells whether librdkafka goes on by itself after an error.

@@ -205,35 +205,19 @@ impl Partition {
         if self.known_offset >= end {
             return Ok(());
         }
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition_offset(&topic, self.number, Offset::Offset(self.known_offset))?;
-        client.assign(&partitions)?;
         let mut assembler = Assembler::after(self.state.last(), self.state.next_position());
-        let mut last_news = Instant::now();
-        loop {
-            match client.poll(IDLE) {
-                Some(Ok(record)) => {
-                    last_news = Instant::now();
-                    let place = || format!("record {} of partition {} of {topic}", record.offset(), self.number);
-                    let output = wire::output_from_record(&record).with_context(|| format!("{} cannot be read", place()))?;
-                    if let Some(commit) = assembler.push(output).with_context(place)? {
-                        self.fold(&commit)?;
-                        self.known_offset = record.offset() + 1;
-                    }
-                    if record.offset() + 1 >= end {
-                        // The pieces of a commit that was cut short are written again, whole.
-                        return Ok(());
-                    }
-                }
-                Some(Err(error)) if !follow::is_passing(&error) => return Err(unusable(error)),
-                Some(Err(_)) | None => anyhow::ensure!(
-                    last_news.elapsed() < FLUSH_TIMEOUT,
-                    "the brokers sent no event of partition {} for {} s",
-                    self.number,
-                    FLUSH_TIMEOUT.as_secs()
-                ),
+        let (number, from) = (self.number, self.known_offset);
+        // The pieces of a commit that was cut short at the end are written again, whole.
+        follow::read_through(settings, &client, (&topic, number), from..end, |record| {
+            let place = || format!("record {} of partition {number} of {topic}", record.offset());
+            let output = wire::output_from_record(record).with_context(|| format!("{} cannot be read", place()))?;
+            if let Some(commit) = assembler.push(output).with_context(place)? {
+                self.fold(&commit)?;
+                self.known_offset = record.offset() + 1;
             }
-        }
+            Ok(())
+        })
+        .context("reading back events")
     }
 
     fn take(&mut self, record: &BorrowedMessage<'_>, producer: &ThreadedProducer<Deliveries>, events: &str) -> anyhow::Result<()> {

@@ -97,13 +97,19 @@ impl Assembler {
         self.next_position
     }
 
+    /// Tells whether an output at this place was taken already.
+    #[must_use]
+    pub fn has(&self, place: Place) -> bool {
+        self.last.is_some_and(|last| place <= last)
+    }
+
     /// Takes an output; returns the outputs of a commit when this one completes it.
     ///
     /// # Errors
     /// [`Disorder`], and the assembler stays as it was.
     pub fn push(&mut self, output: Output) -> Result<Option<Vec<Output>>, Disorder> {
         let place = output.place;
-        if self.last.is_some_and(|last| place <= last) {
+        if self.has(place) {
             return Ok(None);
         }
         let follows = match self.pending.last() {
