@@ -12,7 +12,8 @@ docs() { RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --workspace --n
 licences() { "$python" "$setup/licences.py"; }
 schema() {
     cargo run --release --locked --quiet -p clipflow -- schema --out schemas &&
-        git diff --exit-code --stat -- schemas || { echo "schemas/ is not what the code says: run 'just schema' and commit"; return 1; }
+        { [ -z "$(git status --porcelain -- schemas)" ] || { echo "schemas/ is not what the code says: run 'just schema' and commit"; return 1; }; } &&
+        "$python" tests/contract/contract.py
 }
 journey() {
     "$python" infra/talk/generate.py --minutes 3 --out "$target/talk" &&

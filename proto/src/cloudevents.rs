@@ -8,6 +8,12 @@ use domain::Timestamp;
 
 use serde_json::{Map, Value, json};
 
+/// Type of the record on the public topic that is not an event: a commit that counts for nothing.
+pub const COMMIT_REJECTED: &str = "log.commit_rejected";
+
+/// Media type of payloads as the log stores them.
+pub const PROTOBUF: &str = "application/protobuf";
+
 /// The `source` of every event: a workspace is where it happened.
 #[must_use]
 pub fn source(event: &Recorded) -> String {
@@ -85,7 +91,7 @@ pub fn to_json(event: &Recorded) -> Value {
             object.insert("data".into(), data);
         }
         None => {
-            object.insert("datacontenttype".into(), json!("application/protobuf"));
+            object.insert("datacontenttype".into(), json!(PROTOBUF));
             object.insert("data_base64".into(), json!(base64(&event.payload)));
         }
     }

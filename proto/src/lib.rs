@@ -4,6 +4,7 @@
 //! one file per aggregate maps domain ⇄ protobuf with exhaustive matches. Nothing here decides anything.
 //! Fields are only ever added; an unknown type decodes to `None`, never to an error.
 
+pub mod asyncapi;
 mod clip;
 pub mod cloudevents;
 mod convert;

@@ -46,10 +46,11 @@ pub const EVENT_TYPES: [&str; 36] = [
     "model.retired",
 ];
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin")).as_slice())
-        .expect("the build script wrote the descriptors")
-});
+/// Every message as a protobuf `FileDescriptorSet`: with it a reader in any language decodes payloads without a compiler.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+static POOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).expect("the build script wrote the descriptors"));
 
 /// Returns the message behind an event type: `video.stage_failed` is `VideoStageFailed`.
 #[must_use]
@@ -58,7 +59,7 @@ pub fn message(event_type: &str) -> Option<MessageDescriptor> {
     POOL.get_message_by_name(&format!("{PACKAGE}.{name}"))
 }
 
-fn capitalised(word: &str) -> impl Iterator<Item = char> {
+pub(crate) fn capitalised(word: &str) -> impl Iterator<Item = char> {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters)
 }

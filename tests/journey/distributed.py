@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import boto3
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "contract"))
+import reader as contract
 from client import Client
 from journey import CLIPS_MIN, START_SECONDS, Server, an_interrupted_upload_resumes, every_clip_has_reasons_and_a_file, step
 
@@ -73,7 +76,8 @@ def wait_for(what: str, seconds: float, happened) -> None:
         time.sleep(1)
 
 
-def configure(folder: Path) -> None:
+def configure(folder: Path) -> str:
+    """Writes the configuration of every process; returns the prefix of its topics."""
     bucket, prefix = f"journey-{uuid.uuid4().hex[:12]}", f"journey.{uuid.uuid4().hex[:12]}"
     s3 = boto3.client(
         "s3",
@@ -96,6 +100,7 @@ region = "us-east-1"
 cache_folder = "{folder}/cache"
 """
     )
+    return prefix
 
 
 def every_event_is_there_once(happened: list[dict], clips: int) -> None:
@@ -107,6 +112,13 @@ def every_event_is_there_once(happened: list[dict], clips: int) -> None:
     step(f"{len(happened)} events, each once; each of {clips} clips was rendered once")
 
 
+def a_reader_with_nothing_of_ours_reads_the_same(happened: list[dict], prefix: str) -> None:
+    read = contract.read(os.environ["CLIPFLOW_KAFKA_BROKERS"], f"{prefix}.events")
+    ours = [{name: event[name] for name in ("id", "type", "subject", "position", "data")} for event in happened]
+    assert read == ours, "other clients read other events"
+    step(f"{len(read)} events read with Confluent's client and the CloudEvents SDK fit their schemas")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--binary", type=Path, required=True)
@@ -116,7 +128,7 @@ def main() -> None:
     copies = min(3, len(os.environ["CLIPFLOW_KAFKA_BROKERS"].split(",")))
     with tempfile.TemporaryDirectory(prefix="clipflow-distributed-") as name, contextlib.ExitStack() as parts:
         folder = Path(name)
-        configure(folder)
+        prefix = configure(folder)
         layout = ["--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
         # Every process takes it from the environment, beside the nodes and the password.
         os.environ["CLIPFLOW_CQL_KEYSPACE"] = f"journey_{uuid.uuid4().hex[:12]}"
@@ -136,7 +148,9 @@ def main() -> None:
             wait_for("the end of the video", CLIPS_SECONDS, lambda: has("video.completed"))
             clips = every_clip_has_reasons_and_a_file(client, video)
             assert len(clips) >= CLIPS_MIN, clips
-            every_event_is_there_once(events(binary, folder), len(clips))
+            happened = events(binary, folder)
+            every_event_is_there_once(happened, len(clips))
+            a_reader_with_nothing_of_ours_reads_the_same(happened, prefix)
             subprocess.run([binary, "log", "check", "--config", folder / "clipflow.toml"], check=True, cwd=folder)
         except BaseException:
             for part in sorted(folder.glob("*.log")):

@@ -16,7 +16,6 @@ pub(crate) use follow::is_passing;
 pub use sequence::sequence;
 pub use settings::{Settings, partition_of};
 pub use topics::{Generation, Layout, LogProblem, PARTITIONS_MAX, generation, init};
-pub use wire::COMMIT_REJECTED;
 pub(crate) use wire::event_from_record;
 
 use super::sqlite::{Followed, Replica, SqliteLog};

@@ -9,19 +9,15 @@ use bytes::Bytes;
 use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use prost::Message as _;
+use proto::cloudevents::{COMMIT_REJECTED, PROTOBUF};
 use proto::log_v1 as wire;
 use proto::{Metadata, NewEvent, Recorded, cloudevents};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Type of the record that says that a commit counts for nothing.
-pub const COMMIT_REJECTED: &str = "log.commit_rejected";
-
 /// The header that names the value's media type.
 const CONTENT_TYPE: &str = "content-type";
-
-const PROTOBUF: &str = "application/protobuf";
 
 /// A record to produce.
 pub(super) struct Record {
