@@ -40,7 +40,7 @@ start_broker() {
         share=(-XX:ArchiveClassesAtExit="$dir/classes.jsa" -Xlog:cds=off -Xlog:cds+dynamic=off)
     fi
     launch "$name" "$(address "$CLIPFLOW_KAFKA_BROKERS" "$1")" \
-        "$java_home/bin/java" @"$local_infra/kafka/java.options" "${share[@]}" -cp "$(jars kafka)/*" kafka.Kafka "$(kafka_folder "$1" "$size")/server.properties"
+        "$java_home/bin/java" @"$local_infra/kafka/java.options" "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://$tls/tokens.json" "${share[@]}" -cp "$(jars kafka)/*" kafka.Kafka "$(kafka_folder "$1" "$size")/server.properties"
 }
 
 await_broker() { await "kafka-$1" grep -q 'Kafka Server started' "$logs/kafka-$1.log"; }

@@ -31,7 +31,7 @@ SECRETS
 
 # An authority of our own, and a certificate of its for the brokers. The authority's key is thrown away: it signs once.
 make_certificates() {
-    openssl x509 -in "$tls/broker.pem" -noout -checkend "$CERTIFICATE_SECONDS_MIN" >/dev/null 2>&1 && [ -s "$tls/ca.pem" ] && return
+    openssl x509 -in "$tls/broker.pem" -noout -checkend "$CERTIFICATE_SECONDS_MIN" >/dev/null 2>&1 && [ -s "$tls/ca.pem" ] && [ -s "$tls/tokens.json" ] && return
     say "making certificates in $tls"
     rm -rf "$tls.partial"
     mkdir -p "$tls.partial"
@@ -44,10 +44,20 @@ make_certificates() {
         openssl x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -days "$CERTIFICATE_DAYS" -sha256 -extfile extensions -out broker.crt
         # Kafka reads key and certificate from one PEM file, the key in PKCS#8, which is what openssl writes.
         cat broker.key broker.crt >broker.pem
+        openssl genrsa -out tokens.key 2048
+        write_token_keys tokens.key >tokens.json
         rm ca.key broker.key broker.csr broker.crt extensions
     ) 2>"$logs/openssl.log" || fail "openssl could not make certificates; see $logs/openssl.log"
     rm -rf "$tls"
     mv "$tls.partial" "$tls"
+}
+
+# write_token_keys KEY: its public half as the JSON Web Key Set (RFC 7517) by which the brokers judge access tokens.
+write_token_keys() {
+    local modulus
+    modulus=$(openssl rsa -in "$1" -noout -modulus | cut -d= -f2 | sed 's/../\\x&/g')
+    printf '{"keys":[{"kty":"RSA","kid":"local","use":"sig","alg":"RS256","e":"AQAB","n":"%s"}]}\n' \
+        "$(printf '%b' "$modulus" | base64 -w0 | tr '+/' '-_' | tr -d =)"
 }
 
 # Everything a client needs, in one file: where what runs listens, and the passwords. Kafka's lists name only brokers that exist,
@@ -60,6 +70,7 @@ write_client_environment() {
         echo "CLIPFLOW_KAFKA_BROKERS=$(cut -d, -f"1-$size" <<<"$CLIPFLOW_KAFKA_BROKERS")"
         echo "CLIPFLOW_KAFKA_TLS_BROKERS=$(cut -d, -f"1-$size" <<<"$CLIPFLOW_KAFKA_TLS_BROKERS")"
         echo "CLIPFLOW_KAFKA_CA=$tls/ca.pem"
+        echo "CLIPFLOW_KAFKA_TOKEN_KEY=$tls/tokens.key"
         echo "CLIPFLOW_CASSANDRA_NODES=$CLIPFLOW_CASSANDRA_NODES"
         echo "CLIPFLOW_CASSANDRA_CA=$tls/ca.pem"
         echo "CLIPFLOW_S3_ENDPOINT=$CLIPFLOW_S3_ENDPOINT"

@@ -119,43 +119,49 @@ def a_reader_with_nothing_of_ours_reads_the_same(happened: list[dict], prefix: s
     step(f"{len(read)} events read with Confluent's client and the CloudEvents SDK fit their schemas")
 
 
+@contextlib.contextmanager
+def platform(binary: Path, folder: Path):
+    """Sequencer, two workers and gateway in processes of their own; yields a client, the workers and the prefix of the topics."""
+    prefix = configure(folder)
+    copies = min(3, len(os.environ["CLIPFLOW_KAFKA_BROKERS"].split(",")))
+    layout = ["--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
+    # Every process takes it from the environment, beside the nodes and the password.
+    os.environ["CLIPFLOW_CQL_KEYSPACE"] = f"journey_{uuid.uuid4().hex[:12]}"
+    subprocess.run([binary, "migrate", "--replicas", "1"], check=True, cwd=folder)
+    subprocess.run([binary, "log", "init", "--config", folder / "clipflow.toml", *layout], check=True, cwd=folder)
+    with contextlib.ExitStack() as parts:
+        parts.enter_context(Part(binary, folder, "sequencer", "sequencer"))
+        workers = [parts.enter_context(Part(binary, folder, f"worker-{n}", "workers")) for n in (1, 2)]
+        try:
+            server = parts.enter_context(Door(binary, folder))
+            yield Client(server.address, server.key), workers, prefix
+        except BaseException:
+            for part in sorted(folder.glob("*.log")):
+                print(f"-- {part.name}\n{part.read_text()[-2000:]}")
+            raise
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--binary", type=Path, required=True)
     arguments.add_argument("--talk", type=Path, required=True)
     options = arguments.parse_args()
     binary = options.binary.resolve()
-    copies = min(3, len(os.environ["CLIPFLOW_KAFKA_BROKERS"].split(",")))
-    with tempfile.TemporaryDirectory(prefix="clipflow-distributed-") as name, contextlib.ExitStack() as parts:
+    with tempfile.TemporaryDirectory(prefix="clipflow-distributed-") as name, platform(binary, Path(name)) as (client, workers, prefix):
         folder = Path(name)
-        prefix = configure(folder)
-        layout = ["--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
-        # Every process takes it from the environment, beside the nodes and the password.
-        os.environ["CLIPFLOW_CQL_KEYSPACE"] = f"journey_{uuid.uuid4().hex[:12]}"
-        subprocess.run([binary, "migrate", "--replicas", "1"], check=True, cwd=folder)
-        subprocess.run([binary, "log", "init", "--config", folder / "clipflow.toml", *layout], check=True, cwd=folder)
-        parts.enter_context(Part(binary, folder, "sequencer", "sequencer"))
-        workers = [parts.enter_context(Part(binary, folder, f"worker-{n}", "workers")) for n in (1, 2)]
-        try:
-            server = parts.enter_context(Door(binary, folder))
-            client = Client(server.address, server.key)
-            video = an_interrupted_upload_resumes(client, options.talk.read_bytes())
-            has = lambda kind: any(event["type"] == kind for event in events(binary, folder))
-            wait_for("the first render", CLIPS_SECONDS, lambda: has("clip.render_requested"))
-            workers[0].process.kill()
-            workers[0].process.wait()
-            step("one of two workers was killed while clips are rendered")
-            wait_for("the end of the video", CLIPS_SECONDS, lambda: has("video.completed"))
-            clips = every_clip_has_reasons_and_a_file(client, video)
-            assert len(clips) >= CLIPS_MIN, clips
-            happened = events(binary, folder)
-            every_event_is_there_once(happened, len(clips))
-            a_reader_with_nothing_of_ours_reads_the_same(happened, prefix)
-            subprocess.run([binary, "log", "check", "--config", folder / "clipflow.toml"], check=True, cwd=folder)
-        except BaseException:
-            for part in sorted(folder.glob("*.log")):
-                print(f"-- {part.name}\n{part.read_text()[-2000:]}")
-            raise
+        video = an_interrupted_upload_resumes(client, options.talk.read_bytes())
+        has = lambda kind: any(event["type"] == kind for event in events(binary, folder))
+        wait_for("the first render", CLIPS_SECONDS, lambda: has("clip.render_requested"))
+        workers[0].process.kill()
+        workers[0].process.wait()
+        step("one of two workers was killed while clips are rendered")
+        wait_for("the end of the video", CLIPS_SECONDS, lambda: has("video.completed"))
+        clips = every_clip_has_reasons_and_a_file(client, video)
+        assert len(clips) >= CLIPS_MIN, clips
+        happened = events(binary, folder)
+        every_event_is_there_once(happened, len(clips))
+        a_reader_with_nothing_of_ours_reads_the_same(happened, prefix)
+        subprocess.run([binary, "log", "check", "--config", folder / "clipflow.toml"], check=True, cwd=folder)
     print("the journey over Kafka, Cassandra and S3 is complete")
 
 

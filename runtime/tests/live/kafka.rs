@@ -11,10 +11,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Enough for what a suite writes; conformance is about one partition.
-const LAYOUT: Layout = Layout { partitions: 1, replication: 1, min_insync: 1 };
+pub(crate) const LAYOUT: Layout = Layout { partitions: 1, replication: 1, min_insync: 1 };
+
+/// Returns what `just test-live` says of the engines that it starts.
+pub(crate) fn of(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("`just test-live` sets {name}"))
+}
 
 pub(crate) fn brokers() -> String {
-    std::env::var("CLIPFLOW_KAFKA_BROKERS").expect("`just test-live` sets CLIPFLOW_KAFKA_BROKERS; it starts the brokers too")
+    of("CLIPFLOW_KAFKA_BROKERS")
 }
 
 /// Returns settings for a log that no other test uses.
@@ -112,7 +117,6 @@ async fn brokers_that_are_not_there_are_named() {
 
 /// Returns settings for the listener that asks who comes, and encrypts.
 fn secured(name: &str, password: &str) -> Settings {
-    let of = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("`just test-live` sets {name}"));
     let mut settings = fresh(name);
     settings.brokers = of("CLIPFLOW_KAFKA_TLS_BROKERS");
     let client = [

@@ -3,3 +3,4 @@
 #![allow(clippy::disallowed_methods, reason = "tests learn from the environment where the engines are")]
 
 mod kafka;
+mod tokens;
