@@ -16,4 +16,4 @@ pub use ingest::Ingest;
 pub use render::Render;
 pub use score::Score;
 pub use tools::Tools;
-pub use transcribe::Transcribe;
+pub use transcribe::{CHUNK_MAX, Transcribe};

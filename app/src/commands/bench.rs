@@ -6,15 +6,13 @@ use anyhow::Context as _;
 use domain::artefact::{Analysis, CaptionStyle, EncoderSettings, MediaFacts, Ratio, RenderSettings, Word};
 use domain::{BlobRef, MediaTime, Span};
 use media::{encode, listen, look, probe};
+use processors::CHUNK_MAX;
 use serde_json::{Value, json};
 use speech::{Device, Options, Whisper};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Chunks as the transcribe stage cuts them.
-const CHUNK_MAX: MediaTime = MediaTime::from_millis(300_000);
 
 /// What is rendered: the first half minute.
 const RENDERED: MediaTime = MediaTime::from_millis(30_000);

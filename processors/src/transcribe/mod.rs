@@ -17,8 +17,8 @@ use proto::{Event, Recorded};
 use runtime::dispatch::{Failure as GaveUp, JobContext, Processor};
 use runtime::log::Log;
 
-/// Longest chunk: some ten windows are enough to keep a batch full, and a minute of work at the slowest.
-const CHUNK_MAX: MediaTime = MediaTime::from_millis(300_000);
+/// Longest chunk: full batches for two cores, and a minute of work at the slowest.
+pub const CHUNK_MAX: MediaTime = MediaTime::from_millis(400_000);
 
 /// Hears a video, or reads what somebody brought.
 pub struct Transcribe {

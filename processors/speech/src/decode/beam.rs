@@ -126,6 +126,6 @@ impl Decoding<'_> {
 impl Beam {
     fn finish(&self, sum: f32) -> Hypothesis {
         let mean_logprob = sum / (self.tokens.len() + 1) as f32;
-        Hypothesis { tokens: self.tokens.clone(), logprobs: self.logprobs.clone(), mean_logprob, no_speech: 0.0 }
+        Hypothesis { tokens: self.tokens.clone(), logprobs: self.logprobs.clone(), mean_logprob, no_speech: 0.0, loop_start: None }
     }
 }

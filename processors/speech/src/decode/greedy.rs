@@ -1,5 +1,6 @@
 //! One token per row and step: the likeliest, or a seeded sample.
 
+use super::loops::loop_start;
 use super::rules::{Choice, Scores, logsumexp};
 use super::{Decoding, Hypothesis};
 use crate::model::decoder::Memory;
@@ -14,6 +15,15 @@ pub(crate) enum Draw {
     Sample { temperature: f32, seed: u64 },
 }
 
+/// What a row has said already when it starts.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Start<'a> {
+    pub(crate) tokens: &'a [i64],
+    pub(crate) logprobs: &'a [f32],
+    /// What it must not say next.
+    pub(crate) never: Option<i64>,
+}
+
 /// A row that is being decoded.
 struct Row {
     /// Where its hypothesis goes.
@@ -22,29 +32,31 @@ struct Row {
     logprobs: Vec<f32>,
     sum: f32,
     random: SplitMix,
+    loop_start: Option<usize>,
 }
 
 impl Decoding<'_> {
     /// Decodes `rows` rows, one per window of `memory`, which must be in its first order, or all of its only window.
-    /// Finished rows leave the batch. Gives the memory back.
-    pub(crate) fn draw(&self, memory: Memory, rows: usize, draw: Draw) -> (Vec<Hypothesis>, Memory) {
+    /// Finished rows, and those that have fallen into a loop, leave the batch. Gives the memory back.
+    pub(crate) fn draw(&self, memory: Memory, rows: usize, draw: Draw, start: Start) -> (Vec<Hypothesis>, Memory) {
         let mut cache = self.network.decoder.cache(memory, rows, self.prompt.len() + self.tokens_max());
-        let states = self.network.decoder.step(&mut cache, &self.prompt.repeat(rows));
+        let states = self.network.decoder.step(&mut cache, &[&self.prompt, start.tokens].concat().repeat(rows));
         let no_speech = self.no_speech(&states);
         let mut states = states.select(1, -1);
-        let mut bias = &self.first_bias;
+        let mut bias = self.bias_after(start);
         let seed = if let Draw::Sample { seed, .. } = draw { seed } else { 0 };
-        let mut live: Vec<Row> = (0..rows).map(|slot| Row::new(slot, seed)).collect();
+        let mut live: Vec<Row> = (0..rows).map(|slot| Row::new(slot, seed, start)).collect();
         let mut done: Vec<Option<Hypothesis>> = vec![None; rows];
-        for step in 0.. {
+        loop {
             let choices = match draw {
-                Draw::Likeliest => self.likeliest(&states, bias, &live),
-                Draw::Sample { temperature, .. } => self.samples(&states, bias, &mut live, temperature),
+                Draw::Likeliest => self.likeliest(&states, &bias, &live),
+                Draw::Sample { temperature, .. } => self.samples(&states, &bias, &mut live, temperature),
             };
             for index in (0..live.len()).rev() {
                 let row = &mut live[index];
                 let is_finished = row.push(choices[index], self.rules.end);
-                if is_finished || step + 1 == self.tokens_max() {
+                row.loop_start = loop_start(&row.tokens, self.rules.timestamp_begin);
+                if is_finished || row.loop_start.is_some() || row.tokens.len() == self.tokens_max() {
                     let row = live.swap_remove(index);
                     let slot = row.slot;
                     done[slot] = Some(row.finish(no_speech[slot]));
@@ -56,9 +68,16 @@ impl Decoding<'_> {
             }
             let last: Vec<i64> = live.iter().filter_map(|row| row.tokens.last().copied()).collect();
             states = self.network.decoder.step(&mut cache, &last).squeeze_dim(1);
-            bias = &self.bias;
+            bias = self.bias.shallow_clone();
         }
         (done.into_iter().flatten().collect(), cache.into_memory())
+    }
+
+    /// Returns what is added to the logits of the first token after `start`.
+    fn bias_after(&self, start: Start) -> Tensor {
+        let usual = if start.tokens.is_empty() { &self.first_bias } else { &self.bias };
+        let Some(never) = start.never else { return usual.shallow_clone() };
+        usual.index_fill(0, &Tensor::from_slice(&[never]).to_device(usual.device()), f64::NEG_INFINITY)
     }
 
     /// Chooses with as little as possible copied out of the tensors.
@@ -92,8 +111,10 @@ impl Decoding<'_> {
 }
 
 impl Row {
-    fn new(slot: usize, seed: u64) -> Self {
-        Self { slot, tokens: vec![], logprobs: vec![], sum: 0.0, random: SplitMix(seed.wrapping_add(slot as u64)) }
+    fn new(slot: usize, seed: u64, start: Start) -> Self {
+        let (tokens, logprobs) = (start.tokens.to_vec(), start.logprobs.to_vec());
+        let sum = logprobs.iter().sum();
+        Self { slot, tokens, logprobs, sum, random: SplitMix(seed.wrapping_add(slot as u64)), loop_start: None }
     }
 
     /// Takes a choice and tells whether the row is finished.
@@ -109,7 +130,7 @@ impl Row {
 
     fn finish(self, no_speech: f32) -> Hypothesis {
         let mean_logprob = self.sum / (self.tokens.len() + 1) as f32;
-        Hypothesis { tokens: self.tokens, logprobs: self.logprobs, mean_logprob, no_speech }
+        Hypothesis { tokens: self.tokens, logprobs: self.logprobs, mean_logprob, no_speech, loop_start: self.loop_start }
     }
 }
 

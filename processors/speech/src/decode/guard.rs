@@ -1,6 +1,6 @@
 //! When a hypothesis is believed: the reference's guards against loops, guesses and silence.
 
-use super::greedy::Draw;
+use super::greedy::{Draw, Start};
 use super::{Decoding, Hypothesis};
 use crate::model::decoder::Memory;
 use crate::tokens::Tokens;
@@ -18,6 +18,8 @@ const NO_SPEECH_MAX: f32 = 0.6;
 const FALLBACK_TEMPERATURES: [f32; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 /// Samples per window and temperature; the likeliest is kept.
 const SAMPLES: usize = 5;
+/// Loops of one window that are left by another word before chance is asked.
+const LOOPS_LEFT_MAX: usize = 3;
 /// The first seed; each temperature and sample has its own.
 const SEED: u64 = 0x0c11_9f10;
 
@@ -31,30 +33,47 @@ pub(crate) enum Trust {
 }
 
 impl Decoding<'_> {
-    /// Decodes every window, and those that are not believed again at higher temperatures. Gives the memory back.
+    /// Decodes every window, and those that are not believed again: from where a loop began, then at higher temperatures.
+    /// Gives the memory back.
     pub(crate) fn believed(&self, memory: Memory, beam_size: usize, trust: Trust) -> (Vec<Hypothesis>, Memory) {
         let windows = memory.order.len();
-        let (first, memory) =
-            if beam_size > 1 { (self.beam(&memory, beam_size), memory) } else { self.draw(memory, windows, Draw::Likeliest) };
+        let (first, memory) = if beam_size > 1 {
+            (self.beam(&memory, beam_size), memory)
+        } else {
+            self.draw(memory, windows, Draw::Likeliest, Start::default())
+        };
         if trust == Trust::SureOnly {
             let sure = first.into_iter().map(|found| if self.is_doubtful(&found) { Hypothesis::silence(&found) } else { found });
             return (sure.collect(), memory);
         }
         let mut tried: Vec<Vec<Hypothesis>> = first.into_iter().map(|hypothesis| vec![hypothesis]).collect();
+        for (window, tried) in tried.iter_mut().enumerate() {
+            for _ in 0..LOOPS_LEFT_MAX {
+                let Some(other) = tried.last().and_then(|looped| self.leave_loop(memory.window(window), looped)) else { break };
+                tried.push(other);
+            }
+        }
         for (round, &temperature) in FALLBACK_TEMPERATURES.iter().enumerate() {
             for (window, tried) in tried.iter_mut().enumerate() {
                 if !tried.iter().all(|hypothesis| self.is_doubtful(hypothesis)) {
                     continue;
                 }
                 let seed = SEED.wrapping_add((round * SAMPLES) as u64);
-                let (samples, _) = self.draw(memory.window(window), SAMPLES, Draw::Sample { temperature, seed });
+                let (samples, _) = self.draw(memory.window(window), SAMPLES, Draw::Sample { temperature, seed }, Start::default());
                 tried.extend(samples.into_iter().max_by(|a, b| a.mean_logprob.total_cmp(&b.mean_logprob)));
             }
         }
         (tried.into_iter().filter_map(|tried| self.choose(tried)).collect(), memory)
     }
 
-    /// Tells whether another temperature should be tried.
+    /// Says something else than the word that a loop began with, and goes on from there.
+    fn leave_loop(&self, memory: Memory, looped: &Hypothesis) -> Option<Hypothesis> {
+        let at = looped.loop_start?;
+        let start = Start { tokens: &looped.tokens[..at], logprobs: &looped.logprobs[..at], never: Some(looped.tokens[at]) };
+        self.draw(memory, 1, Draw::Likeliest, start).0.pop()
+    }
+
+    /// Tells whether something else should be tried.
     fn is_doubtful(&self, hypothesis: &Hypothesis) -> bool {
         let is_guess = hypothesis.mean_logprob < MEAN_LOGPROB_MIN;
         let is_silence = is_guess && hypothesis.no_speech > NO_SPEECH_MAX;
@@ -77,7 +96,7 @@ pub(crate) fn is_silence(hypothesis: &Hypothesis) -> bool {
 }
 
 fn repeats(tokens: &Tokens, hypothesis: &Hypothesis) -> bool {
-    compression_ratio(&tokens.text(&hypothesis.tokens)) > COMPRESSION_RATIO_MAX
+    hypothesis.loop_start.is_some() || compression_ratio(&tokens.text(&hypothesis.tokens)) > COMPRESSION_RATIO_MAX
 }
 
 /// Returns how many times smaller zlib makes the text.

@@ -3,6 +3,7 @@
 mod beam;
 mod greedy;
 pub(crate) mod guard;
+mod loops;
 pub(crate) mod rules;
 
 use crate::model::Network;
@@ -26,12 +27,14 @@ pub(crate) struct Hypothesis {
     pub(crate) mean_logprob: f32,
     /// Probability that nobody speaks.
     pub(crate) no_speech: f32,
+    /// The token at which a loop begins; decoding stopped in it.
+    pub(crate) loop_start: Option<usize>,
 }
 
 impl Hypothesis {
     /// Returns the hypothesis that nothing was said, with the numbers of `instead`.
     fn silence(instead: &Self) -> Self {
-        Self { tokens: vec![], logprobs: vec![], ..*instead }
+        Self { tokens: vec![], logprobs: vec![], loop_start: None, ..*instead }
     }
 }
 

@@ -98,29 +98,46 @@ fn pad(ranges: &mut [Range<usize>], length: usize) {
     }
 }
 
-/// Cuts `[0, duration)` into chunks of at most `max` that follow one another without a gap.
+/// How far a chunk may be from the even share: a longer pause is worth it, because a sentence that is cut in two is often lost.
+const UNEVEN_MAX: u64 = 4;
+
+/// Cuts `[0, duration)` into chunks of at most `max`, about alike, that follow one another without a gap.
 ///
-/// Every cut is in the middle of the last pause that `max` allows; only where somebody speaks for longer than `max`
+/// Every cut is in the middle of the longest pause near the even share; only where somebody speaks for longer than `max`
 /// without a pause is the cut a hard one. A chunk without speech costs next to nothing to transcribe.
 #[must_use]
 pub fn chunks(speech: &[Span], duration: MediaTime, max: MediaTime) -> Vec<Span> {
     let edges = std::iter::once(MediaTime::ZERO).chain(speech.iter().map(|span| span.end()));
     let resumes = speech.iter().map(|span| span.start()).chain([duration]);
-    let pauses: Vec<u64> = edges.zip(resumes).filter(|(end, start)| end <= start).map(|(end, start)| (end.0 + start.0) / 2).collect();
+    let pauses: Vec<Pause> = edges
+        .zip(resumes)
+        .filter(|(end, start)| end <= start)
+        .map(|(end, start)| Pause { middle: (end.0 + start.0) / 2, length: start.0 - end.0 })
+        .collect();
     let mut chunks = vec![];
     let mut start = MediaTime::ZERO;
     while max > MediaTime::ZERO && start < duration {
         let latest = start.plus(max);
-        let end = if latest >= duration {
-            duration
-        } else {
-            let pause = pauses.iter().rev().find(|&&pause| start.0 < pause && pause <= latest.0);
-            pause.map_or(latest, |&pause| MediaTime(pause))
-        };
+        let end = if latest >= duration { duration } else { cut(&pauses, start, duration, max).unwrap_or(latest) };
         chunks.extend(Span::new(start, end));
         start = end;
     }
     chunks
+}
+
+/// Silence between speech, in microseconds.
+struct Pause {
+    middle: u64,
+    length: u64,
+}
+
+/// Returns where the chunk from `start` ends: in the longest pause near the even share, else in the last that `max` allows.
+fn cut(pauses: &[Pause], start: MediaTime, duration: MediaTime, max: MediaTime) -> Option<MediaTime> {
+    let left = duration.minus(start).0;
+    let even = left / left.div_ceil(max.0);
+    let between = |from: u64, to: u64| pauses.iter().filter(move |pause| from < pause.middle && pause.middle <= start.0 + to.min(max.0));
+    let near = between(start.0 + even - even / UNEVEN_MAX, even + even / UNEVEN_MAX).max_by_key(|pause| pause.length);
+    near.or_else(|| between(start.0, max.0).last()).map(|pause| MediaTime(pause.middle))
 }
 
 #[cfg(test)]
@@ -132,10 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_cut_in_the_last_pause_that_fits() {
+    fn chunks_are_cut_in_a_pause() {
         let speech = [seconds(1.0, 20.0), seconds(22.0, 41.0), seconds(42.0, 70.0)];
         let chunks = chunks(&speech, MediaTime::from_seconds(75.0), MediaTime::from_seconds(45.0));
         assert_eq!(chunks, [seconds(0.0, 41.5), seconds(41.5, 75.0)]);
+    }
+
+    #[test]
+    fn chunks_are_about_alike_and_end_in_long_pauses() {
+        let speech = [seconds(0.0, 38.0), seconds(40.0, 50.0), seconds(51.0, 59.0), seconds(59.5, 100.0)];
+        let chunks = chunks(&speech, MediaTime::from_seconds(100.0), MediaTime::from_seconds(90.0));
+        assert_eq!(chunks, [seconds(0.0, 39.0), seconds(39.0, 100.0)]);
     }
 
     #[test]
