@@ -10,6 +10,7 @@ mod limiter;
 mod mp4;
 mod preview;
 mod scale;
+mod shrink;
 mod sound;
 mod source;
 mod stretch;

@@ -137,7 +137,7 @@ fn cut(pauses: &[Pause], start: MediaTime, duration: MediaTime, max: MediaTime) 
     let even = left / left.div_ceil(max.0);
     let between = |from: u64, to: u64| pauses.iter().filter(move |pause| from < pause.middle && pause.middle <= start.0 + to.min(max.0));
     let near = between(start.0 + even - even / UNEVEN_MAX, even + even / UNEVEN_MAX).max_by_key(|pause| pause.length);
-    near.or_else(|| between(start.0, max.0).last()).map(|pause| MediaTime(pause.middle))
+    near.or_else(|| between(start.0, max.0).next_back()).map(|pause| MediaTime(pause.middle))
 }
 
 #[cfg(test)]
