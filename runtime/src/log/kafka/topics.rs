@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// How long a broker may take to answer a question about topics.
 pub(super) const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How often brokers are asked whether they know a topic that was just made.
+const METADATA_POLL: Duration = Duration::from_millis(100);
+
 /// Complaints of a client that are looked through for the reason of a failure.
 const COMPLAINTS_MAX: usize = 100;
 
@@ -151,6 +154,7 @@ pub async fn init(settings: &Settings, layout: Layout, processors: &[&str], id: 
         }
     }
     let generation = Generation { id, partitions: layout.partitions, rule_version: RULE_VERSION };
+    await_topics(settings).await?;
     check_partitions(settings, &generation).await?;
     let producer: FutureProducer = settings.appender(ADMIN_TIMEOUT.as_millis()).create()?;
     let payload = serde_json::to_vec(&generation)?;
@@ -174,6 +178,28 @@ pub async fn generation(settings: &Settings) -> anyhow::Result<Generation> {
     Ok(generation)
 }
 
+/// Waits until topics that were just made are known to the broker that is asked: another one made them, and word takes a moment.
+async fn await_topics(settings: &Settings) -> anyhow::Result<()> {
+    let settings = settings.clone();
+    tokio::task::spawn_blocking(move || {
+        let client: BaseConsumer = settings.reader("check").create()?;
+        let deadline = Instant::now() + ADMIN_TIMEOUT;
+        for topic in [settings.commits(), settings.events(), settings.generation()] {
+            while client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_or(0, |metadata| partitions_of(&metadata, &topic)) == 0 {
+                anyhow::ensure!(Instant::now() < deadline, "the topic {topic} was made, and no broker knows it: make the log again");
+                std::thread::sleep(METADATA_POLL);
+            }
+        }
+        Ok(())
+    })
+    .await
+    .context("waiting for topics panicked")?
+}
+
+fn partitions_of(metadata: &Metadata, topic: &str) -> usize {
+    metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len())
+}
+
 /// Checks that the topics are as the generation says.
 pub(super) async fn check_partitions(settings: &Settings, generation: &Generation) -> anyhow::Result<()> {
     let (settings, wanted) = (settings.clone(), generation.partitions as usize);
@@ -181,7 +207,7 @@ pub(super) async fn check_partitions(settings: &Settings, generation: &Generatio
         let client: BaseConsumer = settings.reader("check").create()?;
         for topic in [settings.commits(), settings.events()] {
             let metadata = client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_err(|error| unusable(&settings, &error))?;
-            let found = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
+            let found = partitions_of(&metadata, &topic);
             anyhow::ensure!(
                 found == wanted,
                 "the topic {topic} has {found} partitions instead of {wanted}: partitions of a log never change"
