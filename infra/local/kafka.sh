@@ -124,12 +124,19 @@ format_broker() {
 kafka_uuid() { echo "A$(openssl rand -base64 18 | tr '+/' '_a' | cut -c1-21)"; }
 
 write_broker_properties() {
-    local n=$1 size=$2 folder plain secure controller replicas_min=1
+    local n=$1 size=$2 folder plain secure controller replicas_min=1 door doors='' proxies='' protocols=''
     folder=$(kafka_folder "$n" "$size")
     plain=$(address "$CLIPFLOW_KAFKA_BROKERS" "$n") secure=$(address "$CLIPFLOW_KAFKA_TLS_BROKERS" "$n") controller=$(address "$CLIPFLOW_KAFKA_CONTROLLERS" "$n")
     [ "$size" = 1 ] || replicas_min=2
+    # A door listens at its port plus N, and sends clients to a proxy ten further on, which whoever asked for the door runs.
+    for door in ${CLIPFLOW_KAFKA_DOORS//,/ }; do
+        doors+=",DOOR_$door://127.0.0.1:$((door + n))"
+        proxies+=",DOOR_$door://127.0.0.1:$((door + 10 + n))"
+        protocols+=",DOOR_$door:PLAINTEXT"
+    done
     sed -e "s|@NODE@|$n|" -e "s|@PLAIN@|$plain|g" -e "s|@SECURE@|$secure|g" -e "s|@CONTROLLER@|$controller|g" \
         -e "s|@CONTROLLERS@|$(cut -d, -f"1-$size" <<<"$CLIPFLOW_KAFKA_CONTROLLERS")|" -e "s|@DATA@|$folder/data|" -e "s|@TLS@|$tls|" \
         -e "s|@REPLICAS@|$size|" -e "s|@REPLICAS_MIN@|$replicas_min|" -e "s|@USER@|$CLIPFLOW_KAFKA_USERNAME|" \
+        -e "s|@DOORS@|$doors|" -e "s|@PROXIES@|$proxies|" -e "s|@DOOR_PROTOCOLS@|$protocols|" \
         "$local_infra/kafka/server.properties" >"$folder/server.properties"
 }

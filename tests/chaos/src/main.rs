@@ -1,0 +1,256 @@
+//! Faults on a running ClipFlow: real brokers, real processes, real `kill -9`; and a check of what clients were told.
+//!
+//! `chaos run` starts sequencers, a projector, a worker and clients as processes of their own, lets the faults of a seed happen to them and
+//! to the brokers, and then compares; docs/reliability.md says what. `tests/chaos/run` starts the brokers and this. Test only: never shipped.
+
+mod client;
+mod faults;
+mod history;
+mod parts;
+mod proxy;
+mod remote;
+mod schedule;
+mod talk;
+mod topic;
+mod verify;
+mod workload;
+
+use anyhow::Context as _;
+use clap::{Args, Parser};
+use domain::id::WorkspaceId;
+use faults::System;
+use history::History;
+use parts::Part;
+use proxy::Proxy;
+use remote::Remote;
+use runtime::log::kafka::Settings;
+use schedule::{BROKERS, CLIENTS, Door};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+use verify::Run;
+use workload::Workload;
+
+/// Between a door's port at a broker and the port of the proxy before it; infra/local/kafka.sh says the same.
+const PROXY_OFFSET: u16 = 10;
+
+/// The workspace of an installation, as in app/src/engine.rs: what the program prints and projects.
+const LOCAL_WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(0x636c_6970_666c_6f77_8000_0000_0000_0001));
+
+/// How long the processes may take to answer their first question.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Parser)]
+enum Cli {
+    /// Lets faults happen for a while, then checks.
+    Run(Options),
+    /// Prints the faults of a seed.
+    Plan {
+        #[arg(long)]
+        seed: u64,
+        #[arg(long, default_value_t = 75)]
+        seconds: u64,
+    },
+    /// A client; the harness starts it.
+    Client {
+        #[arg(long)]
+        brokers: String,
+        #[arg(long)]
+        prefix: String,
+        #[arg(long)]
+        folder: PathBuf,
+        #[arg(long)]
+        workspace: WorkspaceId,
+    },
+}
+
+#[derive(Args)]
+struct Options {
+    /// Decides the faults and what clients want; timing is the machine's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long faults happen.
+    #[arg(long, default_value_t = 75)]
+    seconds: u64,
+    /// The program under test.
+    #[arg(long)]
+    clipflow: PathBuf,
+    /// The checker, built from tests/chaos/check.
+    #[arg(long)]
+    checker: PathBuf,
+    /// The script that kills, freezes and starts one broker.
+    #[arg(long)]
+    broker: PathBuf,
+    /// Where everything of a run is kept.
+    #[arg(long)]
+    out: PathBuf,
+    /// The brokers themselves.
+    #[arg(long, env = "CLIPFLOW_KAFKA_BROKERS")]
+    brokers: String,
+    /// The doors of the brokers; see infra/local/README.md.
+    #[arg(long, env = "CLIPFLOW_KAFKA_DOORS", value_delimiter = ',')]
+    doors: Vec<u16>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse() {
+        Cli::Run(options) => return run(options).await,
+        Cli::Plan { seed, seconds } => {
+            use std::io::Write as _;
+            for planned in schedule::plan(seed, seconds * 1_000) {
+                writeln!(std::io::stdout(), "{:7.1} s  {planned}", planned.at_ms as f64 / 1_000.0)?;
+            }
+        }
+        Cli::Client { brokers, prefix, folder, workspace } => {
+            client::run(Settings::plain(brokers, prefix), &folder, workspace).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let seed = options.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let folder = std::path::absolute(options.out.join(format!("seed-{seed}")))?;
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("removing what an earlier run left in {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let history = Arc::new(History::create(&folder.join("history.jsonl"))?);
+    history.tell(&format!("seed {seed}, {} s of faults; everything is kept in {}", options.seconds, folder.display()));
+    let outcome = attack(&options, seed, &folder, &history).await;
+    history.flush()?;
+    match outcome {
+        Ok(()) => {
+            history.tell(&format!("seed {seed}: all is as it must be"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            history.tell(&format!("seed {seed} FAILED: {error:#}"));
+            history.tell(&format!("the history, the topic and the logs are in {}", folder.display()));
+            history.tell(&format!("again, with the same faults: just chaos {} {seed}", options.seconds));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<History>) -> anyhow::Result<()> {
+    // A log of its own for each run, since brokers keep theirs.
+    let prefix = format!("chaos.{seed}.{:08x}", rand::random::<u32>());
+    let run = Run {
+        folder: folder.to_owned(),
+        clipflow: std::path::absolute(&options.clipflow)?,
+        checker: std::path::absolute(&options.checker)?,
+        settings: Settings::plain(&options.brokers, &prefix),
+    };
+    configure(folder, "direct", &options.brokers, &prefix)?;
+    verify::clipflow(&run, &["log", "init", "--replication", "3", "--min-insync", "2"]).await?;
+
+    let token = Arc::default();
+    let remotes: Vec<_> = (0..CLIENTS).map(|_| Arc::new(Remote::new(history.clone(), Arc::clone(&token)))).collect();
+    let system = Arc::new(assemble(options, &run, &prefix, &remotes).await?);
+    let mut watchers = JoinSet::new();
+    for part in system.parts() {
+        watchers.spawn(part.clone().watch(history.clone()));
+    }
+    let workload = Arc::new(Workload::new(seed, history.clone(), remotes, token));
+    let first = workload.barrier();
+    tokio::time::timeout(START_PATIENCE, first).await.context("the processes did not start")??;
+    history.tell("the first commit is on the log");
+
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        clients.spawn(workload.clone().work(client));
+    }
+    let counts = faults::happen(&system, schedule::plan(seed, options.seconds * 1_000), history).await?;
+    history.tell("all faults are over");
+    workload.stop.store(true, Ordering::Relaxed);
+    while let Some(ended) = clients.join_next().await {
+        ended.context("a client of the workload panicked")??;
+    }
+    // What a client's producer still holds arrives before its own next commit, or never.
+    for client in &system.clients[1..] {
+        client.kill().await?;
+    }
+    workload.barrier().await?;
+    system.clients[0].kill().await?;
+    history.flush()?;
+    report(history, &workload, &counts, &system);
+    verify::all(&run, |found| history.tell(found)).await?;
+    watchers.shutdown().await;
+    Ok(())
+}
+
+/// Writes a configuration that comes to the brokers by these addresses.
+fn configure(folder: &Path, name: &str, brokers: &str, prefix: &str) -> anyhow::Result<()> {
+    let blobs = folder.join("blobs");
+    let text = format!("[log]\nbrokers = {brokers:?}\nprefix = {prefix:?}\n\n[blobs]\nfolder = {blobs:?}\n");
+    std::fs::write(folder.join(format!("{name}.toml")), text).context("writing a configuration")
+}
+
+/// Makes the proxies and the processes; nothing of it runs before it is watched.
+async fn assemble(options: &Options, run: &Run, prefix: &str, remotes: &[Arc<Remote>]) -> anyhow::Result<System> {
+    anyhow::ensure!(options.doors.len() == Door::ALL.len(), "CLIPFLOW_KAFKA_DOORS should name {} doors", Door::ALL.len());
+    let mut proxies = Vec::new();
+    for door in &options.doors {
+        let mut before = Vec::new();
+        for broker in 1..=u16::try_from(BROKERS)? {
+            let back = format!("127.0.0.1:{}", door + broker);
+            before.push(Proxy::start(&format!("127.0.0.1:{}", door + PROXY_OFFSET + broker), back).await?);
+        }
+        proxies.push(before);
+    }
+    let addresses = |door: Door| {
+        let first = options.doors[door.index()] + PROXY_OFFSET;
+        (1..=BROKERS as u16).map(|broker| format!("127.0.0.1:{}", first + broker)).collect::<Vec<_>>().join(",")
+    };
+    for (name, door) in [("others", Door::Others), ("sequencer-0", Door::Sequencer(0)), ("sequencer-1", Door::Sequencer(1))] {
+        configure(&run.folder, name, &addresses(door), prefix)?;
+    }
+    let path = |name: &str| run.folder.join(name).into_os_string();
+    let serve = |name: &str, config: &str, roles: &str| {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let mut arguments = words(&["serve", "--roles", roles, "--listen", "127.0.0.1:0", "--log", "info", "--config"]);
+        arguments.extend([path(&format!("{config}.toml")), "--data".into(), path(name), "--models".into(), path("models")]);
+        Part::new(name, &run.clipflow, arguments, &run.folder, None)
+    };
+    let workspace = LOCAL_WORKSPACE.to_string();
+    let exe = std::env::current_exe().context("finding this program")?;
+    let client = |(number, remote): (usize, &Arc<Remote>)| {
+        let name = format!("client-{number}");
+        let mut arguments: Vec<OsString> = ["client", "--brokers", &addresses(Door::Others), "--prefix", prefix].map(Into::into).into();
+        arguments.extend(["--workspace".into(), workspace.clone().into(), "--folder".into(), path(&name)]);
+        Part::new(&name, &exe, arguments, &run.folder, Some(remote.clone()))
+    };
+    Ok(System {
+        sequencers: vec![serve("sequencer-0", "sequencer-0", "sequencer"), serve("sequencer-1", "sequencer-1", "sequencer")],
+        projector: serve("projector", "others", "gateway"),
+        worker: serve("worker", "others", "workers"),
+        clients: remotes.iter().enumerate().map(client).collect(),
+        proxies,
+        broker: options.broker.clone(),
+    })
+}
+
+fn report(history: &History, workload: &Workload, faults: &std::collections::BTreeMap<&str, u32>, system: &System) {
+    let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    let counts = &workload.counts;
+    let (accepted, rejected, unknown) = (of(&counts.accepted), of(&counts.rejected), of(&counts.unknown));
+    let appends = accepted + rejected + unknown;
+    history.tell(&format!(
+        "appends     {appends}: {accepted} acknowledged, {rejected} rejected, {unknown} unknown; {} retries",
+        of(&counts.retries)
+    ));
+    history.tell(&format!("reads       {}, and {} that got no answer", of(&counts.reads), of(&counts.reads_failed)));
+    let total: u32 = faults.values().sum();
+    let kinds: Vec<_> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    history.tell(&format!("faults      {total}: {}", kinds.join(", ")));
+    let ended: Vec<_> = system.parts().map(|part| (part, part.ended.load(Ordering::Relaxed))).filter(|(_, ended)| *ended > 0).collect();
+    let ended: Vec<_> = ended.iter().map(|(part, ended)| format!("{} {ended}", part.name)).collect();
+    history.tell(&format!("ended alone {}", if ended.is_empty() { "none".to_owned() } else { ended.join(", ") }));
+}

@@ -1,0 +1,225 @@
+//! Which faults happen, when and for how long: a pure function of the seed, so that a run can be done again.
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+
+/// Client processes.
+pub(crate) const CLIENTS: usize = 4;
+
+/// Brokers; a record counts when two of them have it.
+pub(crate) const BROKERS: usize = 3;
+
+/// Before this, everything is well.
+const QUIET_MS: u64 = 3_000;
+
+/// From one fault's beginning to the next one's.
+const GAP_MS: Range<u64> = 1_500..4_500;
+
+/// How long a fault lasts: also past the 10 s after which a group gives a member up.
+const LENGTH_MS: Range<u64> = 1_000..14_000;
+
+/// How long a broker that is started again may need until it takes part.
+const BROKER_START_MS: u64 = 12_000;
+
+/// Delays of a slow line, each way.
+const DELAY_MS: Range<u64> = 50..800;
+
+/// A process of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    Sequencer(usize),
+    Projector,
+    Worker,
+    Client(usize),
+}
+
+/// A way to the brokers: each sequencer has one of its own, all others share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Door {
+    Others,
+    Sequencer(usize),
+}
+
+impl Door {
+    pub(crate) const ALL: [Self; 3] = [Self::Others, Self::Sequencer(0), Self::Sequencer(1)];
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Others => 0,
+            Self::Sequencer(number) => number + 1,
+        }
+    }
+}
+
+/// A fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    KillBroker(usize),
+    FreezeBroker(usize),
+    /// Asked to end, and started again.
+    RestartBroker(usize),
+    /// All but this one: nothing can be acknowledged, and the controllers have no majority.
+    FreezeBrokersBut(usize),
+    Kill(Who),
+    Freeze(Who),
+    KillBothSequencers,
+    /// Connections break and are refused, to one broker or to all.
+    Cut(Door, Option<usize>),
+    /// Connections stand, but nothing arrives until the end.
+    Silence(Door, Option<usize>),
+    /// Every chunk takes so many milliseconds longer.
+    Slow(Door, u64),
+}
+
+impl Fault {
+    /// Returns what counts as the same kind.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::KillBroker(_) => "broker killed",
+            Self::FreezeBroker(_) => "broker frozen",
+            Self::RestartBroker(_) => "broker restarted",
+            Self::FreezeBrokersBut(_) => "two brokers frozen",
+            Self::Kill(Who::Sequencer(_)) => "sequencer killed",
+            Self::Kill(Who::Projector) => "projector killed",
+            Self::Kill(Who::Worker) => "worker killed",
+            Self::Kill(Who::Client(_)) => "client killed",
+            Self::Freeze(Who::Sequencer(_)) => "sequencer frozen",
+            Self::Freeze(Who::Projector) => "projector frozen",
+            Self::Freeze(Who::Worker) => "worker frozen",
+            Self::Freeze(Who::Client(_)) => "client frozen",
+            Self::KillBothSequencers => "both sequencers killed",
+            Self::Cut(..) => "line cut",
+            Self::Silence(..) => "line silent",
+            Self::Slow(..) => "line slow",
+        }
+    }
+
+    /// Returns what it keeps busy: there, only one fault happens at a time.
+    fn lanes(self) -> Vec<Lane> {
+        match self {
+            Self::KillBroker(_) | Self::FreezeBroker(_) | Self::RestartBroker(_) | Self::FreezeBrokersBut(_) => vec![Lane::Brokers],
+            Self::Kill(who) | Self::Freeze(who) => vec![Lane::Process(who)],
+            Self::KillBothSequencers => vec![Lane::Process(Who::Sequencer(0)), Lane::Process(Who::Sequencer(1))],
+            Self::Cut(door, _) | Self::Silence(door, _) | Self::Slow(door, _) => vec![Lane::Line(door)],
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Lane {
+    Brokers,
+    Process(Who),
+    Line(Door),
+}
+
+/// A fault with its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) at_ms: u64,
+    pub(crate) lasts_ms: u64,
+    pub(crate) fault: Fault,
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {:.1} s: {:?}", self.fault.kind(), self.lasts_ms as f64 / 1_000.0, self.fault)
+    }
+}
+
+/// Returns the faults of a run; the last has ended when `length_ms` have passed, but for brokers that still start.
+///
+/// Kinds are dealt like cards, so that each comes before any comes again.
+pub(crate) fn plan(seed: u64, length_ms: u64) -> Vec<Planned> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut deck, mut planned, mut at_ms) = (Vec::new(), Vec::new(), QUIET_MS);
+    let mut free_at: HashMap<Lane, u64> = HashMap::new();
+    loop {
+        if deck.is_empty() {
+            deck = deal(&mut random);
+        }
+        let lasts_ms = random.random_range(LENGTH_MS);
+        // The next card whose place is free; when none is, time passes.
+        let is_free = |fault: &Fault| fault.lanes().iter().all(|lane| free_at.get(lane).is_none_or(|free| *free <= at_ms));
+        if let Some(found) = deck.iter().position(is_free) {
+            let fault = deck.remove(found);
+            if at_ms + lasts_ms > length_ms {
+                return planned;
+            }
+            let needs_start = matches!(fault, Fault::KillBroker(_) | Fault::RestartBroker(_));
+            let rest_ms = if needs_start { BROKER_START_MS } else { GAP_MS.start };
+            for lane in fault.lanes() {
+                free_at.insert(lane, at_ms + lasts_ms + rest_ms);
+            }
+            planned.push(Planned { at_ms, lasts_ms, fault });
+        }
+        at_ms += random.random_range(GAP_MS);
+    }
+}
+
+fn deal(random: &mut StdRng) -> Vec<Fault> {
+    let broker = |random: &mut StdRng| random.random_range(0..BROKERS);
+    let sequencer = |random: &mut StdRng| random.random_range(0..2);
+    let some_broker = |random: &mut StdRng| random.random_bool(0.5).then(|| random.random_range(0..BROKERS));
+    let door = |random: &mut StdRng| Door::ALL[random.random_range(0..Door::ALL.len())];
+    let mut deck = vec![
+        Fault::KillBroker(broker(random)),
+        Fault::FreezeBroker(broker(random)),
+        Fault::RestartBroker(broker(random)),
+        Fault::FreezeBrokersBut(broker(random)),
+        Fault::Kill(Who::Sequencer(sequencer(random))),
+        Fault::Freeze(Who::Sequencer(0)),
+        Fault::Freeze(Who::Sequencer(1)),
+        Fault::KillBothSequencers,
+        Fault::Kill(Who::Projector),
+        Fault::Freeze(Who::Projector),
+        Fault::Kill(Who::Worker),
+        Fault::Freeze(Who::Worker),
+        Fault::Kill(Who::Client(random.random_range(0..CLIENTS))),
+        Fault::Freeze(Who::Client(random.random_range(0..CLIENTS))),
+        Fault::Cut(Door::Sequencer(sequencer(random)), some_broker(random)),
+        Fault::Silence(Door::Sequencer(sequencer(random)), some_broker(random)),
+        Fault::Cut(Door::Others, some_broker(random)),
+        Fault::Silence(Door::Others, some_broker(random)),
+        Fault::Slow(door(random), random.random_range(DELAY_MS)),
+    ];
+    deck.shuffle(random);
+    deck
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_seed_is_a_schedule() {
+        assert_eq!(plan(7, 300_000), plan(7, 300_000));
+        assert_ne!(plan(7, 300_000), plan(8, 300_000));
+    }
+
+    #[test]
+    fn every_kind_of_fault_comes_in_a_few_minutes() {
+        for seed in 0..20 {
+            let kinds: HashSet<_> = plan(seed, 300_000).iter().map(|planned| planned.fault.kind()).collect();
+            assert_eq!(kinds.len(), 16, "seed {seed} has {kinds:?}");
+        }
+    }
+
+    #[test]
+    fn faults_of_one_place_do_not_overlap_and_end_in_time() {
+        for seed in 0..20 {
+            let planned = plan(seed, 120_000);
+            for (index, later) in planned.iter().enumerate() {
+                assert!(later.at_ms + later.lasts_ms <= 120_000, "seed {seed}");
+                for earlier in &planned[..index] {
+                    let is_shared = later.fault.lanes().iter().any(|lane| earlier.fault.lanes().contains(lane));
+                    assert!(!is_shared || earlier.at_ms + earlier.lasts_ms < later.at_ms, "seed {seed}: {earlier} and {later}");
+                }
+            }
+        }
+    }
+}

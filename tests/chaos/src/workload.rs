@@ -1,0 +1,238 @@
+//! What clients do: conditional appends to a few streams that all of them want, and reads.
+
+use crate::history::{Entry, History};
+use crate::remote::Remote;
+use crate::talk::{Ask, Expectation, Outcome, Part, Said};
+use domain::clip::Clip;
+use domain::id::{CommitId, EventId};
+use domain::video::Video;
+use proto::Wire as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use runtime::clock::Clock;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Streams that all clients write: few, so that they meet.
+const STREAMS: usize = 4;
+
+/// How long a client waits for an answer before it sends the same commit by another process.
+const PATIENCE_MS: Range<u64> = 1_500..6_000;
+
+/// Tries of one append; afterwards its outcome stays unknown, at least until the end.
+const TRIES_MAX: usize = 5;
+
+/// Pause before another try: a process that is down says so at once.
+const TRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Pause between a client's operations, so that the machine is not the bottleneck.
+const THINK_MS: Range<u64> = 0..20;
+
+/// Events before what a client knows of a stream that it reads again: what was there must still be there.
+const OVERLAP: u64 = 3;
+
+/// How often an unknown outcome is asked for once everything is well again.
+const RESOLVE_TRIES_MAX: usize = 12;
+
+/// One in so many appends whose outcome is unknown is never asked for again: its client never came back.
+const FORGOTTEN: u32 = 3;
+
+/// What all clients share.
+pub(crate) struct Workload {
+    history: Arc<History>,
+    remotes: Vec<Arc<Remote>>,
+    token: Arc<AtomicU64>,
+    streams: Vec<Stream>,
+    seed: u64,
+    pub(crate) stop: AtomicBool,
+    pub(crate) counts: Counts,
+}
+
+/// How operations ended.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) unknown: AtomicU64,
+    pub(crate) reads: AtomicU64,
+    pub(crate) reads_failed: AtomicU64,
+    /// Tries of appends after the first.
+    pub(crate) retries: AtomicU64,
+}
+
+struct Stream {
+    name: String,
+    /// Events that it has at least; what the next append will expect.
+    next: AtomicU64,
+}
+
+struct Append {
+    client: usize,
+    call: u64,
+    commit: CommitId,
+    at_us: u64,
+    parts: Vec<Part>,
+}
+
+impl Workload {
+    pub(crate) fn new(seed: u64, history: Arc<History>, remotes: Vec<Arc<Remote>>, token: Arc<AtomicU64>) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let stream = |_| Stream { name: Clip::stream(Uuid::from_u128(random.random())).to_string(), next: AtomicU64::new(0) };
+        let streams = (0..STREAMS).map(stream).collect();
+        Self { history, remotes, token, streams, seed, stop: AtomicBool::new(false), counts: Counts::default() }
+    }
+
+    /// Lets one client work until told to stop, and then once more settles what it does not know.
+    pub(crate) async fn work(self: Arc<Self>, client: usize) -> anyhow::Result<()> {
+        // Its own sequence, whatever the others do.
+        let mut random = StdRng::seed_from_u64(self.seed.wrapping_add(client as u64 + 1));
+        let mut unknown = Vec::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            if random.random_bool(0.2) {
+                self.read(client, random.random_range(0..STREAMS)).await?;
+            } else {
+                let append = self.choose(client, &mut random);
+                match self.append(&append, &mut random, TRIES_MAX).await? {
+                    Some(outcome) => self.record(&append, &outcome)?,
+                    None => unknown.push(append),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(random.random_range(THINK_MS))).await;
+        }
+        for append in unknown {
+            let is_forgotten = random.random_ratio(1, FORGOTTEN);
+            let outcome = if is_forgotten { None } else { self.append(&append, &mut random, RESOLVE_TRIES_MAX).await? };
+            self.record(&append, &outcome.unwrap_or(Outcome::Unknown))?;
+        }
+        Ok(())
+    }
+
+    /// Appends one event whatever is there. When it is on the log, so is everything that was put in order before it.
+    pub(crate) async fn barrier(&self) -> anyhow::Result<()> {
+        let mut random = StdRng::from_os_rng();
+        loop {
+            let commit = CommitId(Uuid::from_u128(random.random()));
+            let parts = vec![self.part(0, Expectation::Any, &mut random)];
+            let append = Append { client: 0, call: self.history.now(), commit, at_us: Clock::system().now().0, parts };
+            let outcome = self.append(&append, &mut random, RESOLVE_TRIES_MAX).await?;
+            self.record(&append, outcome.as_ref().unwrap_or(&Outcome::Unknown))?;
+            if outcome.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn choose(&self, client: usize, random: &mut StdRng) -> Append {
+        let first = random.random_range(0..STREAMS);
+        let parts = match random.random_range(0..100) {
+            0..4 => {
+                let video = Video::stream(Uuid::from_u128(random.random())).to_string();
+                vec![Part { stream: video, expected: Expectation::Empty, version: 0, events: events(1, random) }]
+            }
+            4..14 => {
+                let second = (first + random.random_range(1..STREAMS)) % STREAMS;
+                vec![self.part(first, Expectation::Exact, random), self.part(second, Expectation::Exact, random)]
+            }
+            14..22 => vec![self.part(first, Expectation::Any, random)],
+            22..27 => vec![self.part(first, Expectation::Exists, random)],
+            27..30 => vec![self.part(first, Expectation::Empty, random)],
+            _ => vec![self.part(first, Expectation::Exact, random)],
+        };
+        let commit = CommitId(Uuid::from_u128(random.random()));
+        Append { client, call: self.history.now(), commit, at_us: Clock::system().now().0, parts }
+    }
+
+    fn part(&self, stream: usize, wanted: Expectation, random: &mut StdRng) -> Part {
+        let stream = &self.streams[stream];
+        let (expected, version) = match (wanted, stream.next.load(Ordering::Relaxed).checked_sub(1)) {
+            (Expectation::Exact, Some(version)) => (Expectation::Exact, version),
+            (Expectation::Exact, None) => (Expectation::Empty, 0),
+            (other, _) => (other, 0),
+        };
+        let count = random.random_range(1..=3);
+        Part { stream: stream.name.clone(), expected, version, events: events(count, random) }
+    }
+
+    /// Sends a commit until somebody knows its verdict: each time the same commit, by one process after the other.
+    async fn append(&self, append: &Append, random: &mut StdRng, tries_max: usize) -> anyhow::Result<Option<Outcome>> {
+        for tried in 0..tries_max {
+            if tried > 0 {
+                self.counts.retries.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(TRY_PAUSE).await;
+            }
+            let remote = &self.remotes[(append.client + tried) % self.remotes.len()];
+            let ask = Ask::Append { commit: append.commit, at_us: append.at_us, parts: append.parts.clone() };
+            let patience = Duration::from_millis(random.random_range(PATIENCE_MS));
+            match tokio::time::timeout(patience, remote.ask(ask)).await {
+                Ok(Some(Said::Append { outcome: outcome @ (Outcome::Accepted { .. } | Outcome::Rejected { .. }), .. })) => {
+                    self.learn(append, &outcome);
+                    return Ok(Some(outcome));
+                }
+                Ok(Some(Said::Failed { why })) => anyhow::bail!("a client cannot send {}: {why}", append.commit),
+                Ok(Some(Said::Append { outcome: Outcome::Unknown, .. } | Said::Read { .. }) | None) | Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn learn(&self, append: &Append, outcome: &Outcome) {
+        let next = |name: &str| self.streams.iter().find(|stream| stream.name == name).map(|stream| &stream.next);
+        match outcome {
+            Outcome::Accepted { .. } => {
+                for part in &append.parts {
+                    let before = match part.expected {
+                        Expectation::Exact => part.version + 1,
+                        Expectation::Any | Expectation::Exists | Expectation::Empty => 0,
+                    };
+                    if let Some(next) = next(&part.stream) {
+                        next.fetch_max(before + part.events.len() as u64, Ordering::Relaxed);
+                    }
+                }
+            }
+            Outcome::Rejected { stream, actual } => {
+                if let (Some(next), Ok(actual)) = (next(stream), u64::try_from(*actual)) {
+                    next.fetch_max(actual + 1, Ordering::Relaxed);
+                }
+            }
+            Outcome::Unknown => {}
+        }
+    }
+
+    fn record(&self, append: &Append, outcome: &Outcome) -> anyhow::Result<()> {
+        let count = match outcome {
+            Outcome::Accepted { .. } => &self.counts.accepted,
+            Outcome::Rejected { .. } => &self.counts.rejected,
+            Outcome::Unknown => &self.counts.unknown,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let Append { client, call, commit, parts, .. } = append;
+        let (client, call, commit, r#return) = (*client, *call, *commit, self.history.now());
+        self.history.write(&Entry::Append { client, call, r#return, commit, parts, outcome })
+    }
+
+    /// Reads the end of a stream. It carries the highest token that anybody was given, so it must see all that is known to have happened.
+    async fn read(&self, client: usize, stream: usize) -> anyhow::Result<()> {
+        let stream = &self.streams[stream];
+        let call = self.history.now();
+        let after = self.token.load(Ordering::SeqCst);
+        let from = stream.next.load(Ordering::Relaxed).saturating_sub(OVERLAP);
+        let ask = Ask::Read { stream: stream.name.clone(), from, after };
+        let longest = Duration::from_millis(PATIENCE_MS.end);
+        let Ok(Some(Said::Read { events })) = tokio::time::timeout(longest, self.remotes[client].ask(ask)).await else {
+            self.counts.reads_failed.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(TRY_PAUSE).await;
+            return Ok(());
+        };
+        self.counts.reads.fetch_add(1, Ordering::Relaxed);
+        stream.next.fetch_max(from + events.len() as u64, Ordering::Relaxed);
+        let r#return = self.history.now();
+        self.history.write(&Entry::Read { client, call, r#return, stream: &stream.name, from, events: &events })
+    }
+}
+
+fn events(count: usize, random: &mut StdRng) -> Vec<EventId> {
+    (0..count).map(|_| EventId(Uuid::from_u128(random.random()))).collect()
+}
