@@ -34,6 +34,10 @@ test: setup
 test-live: setup
     @bash infra/setup/live.sh
 
+# faults on real brokers and processes for so many seconds, then a check of every answer: just chaos 600 SEED does it again
+chaos SECONDS="600" SEED="": setup
+    @tests/chaos/run {{ SECONDS }} {{ SEED }}
+
 # one step of it: format clippy unit docs licences schema journey live
 check STEP: setup
     @bash infra/setup/test.sh {{ STEP }}

@@ -76,7 +76,7 @@ impl Store {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(folder, &error).into()),
         }
-        let store = Self::assemble(shared, folder, Some(lock)).await?;
+        let store = Self::assemble(shared, folder, folder, Some(lock)).await?;
         if store.kafka.is_none() {
             store.create_workspace().await?;
         }
@@ -94,9 +94,9 @@ impl Store {
     pub(crate) async fn open_for_reading(shared: &Shared) -> anyhow::Result<Self> {
         let folder = shared.data.as_path();
         if shared.config.is_some() {
-            // The copies in the folder itself belong to whoever works there.
+            // The copies in the folder itself belong to whoever works there; read models may be looked at beside them.
             let own = tempfile::tempdir().context("making a folder for a copy of the log")?;
-            let mut store = Self::assemble(shared, own.path(), None).await?;
+            let mut store = Self::assemble(shared, folder, own.path(), None).await?;
             store._copy = Some(own);
             return Ok(store);
         }
@@ -104,14 +104,15 @@ impl Store {
             let reason = format!("nothing has happened in {} yet: make clips first, or name another folder with --data", folder.display());
             return Err(Problem::new("NO_DATA", reason).into());
         }
-        Self::assemble(shared, folder, None).await
+        Self::assemble(shared, folder, folder, None).await
     }
 
-    async fn assemble(shared: &Shared, folder: &Path, lock: Option<File>) -> anyhow::Result<Self> {
+    /// Copies of a log on Kafka are kept in `copies`, everything else in `folder`.
+    async fn assemble(shared: &Shared, folder: &Path, copies: &Path, lock: Option<File>) -> anyhow::Result<Self> {
         let Config { log: kafka, blobs } = Config::load(shared.config.as_deref())?;
         let log = match &kafka {
             None => AnyLog::Sqlite(SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?),
-            Some(settings) => AnyLog::Kafka(on_kafka(settings, folder).await?),
+            Some(settings) => AnyLog::Kafka(on_kafka(settings, copies).await?),
         };
         let blobs = blobs.unwrap_or_else(|| BlobSettings::Folder(folder.join("blobs")));
         Ok(Self {

@@ -21,3 +21,5 @@ cargo test --release --locked --workspace --test live --test live_s3 -- --test-t
 cargo build --release --locked --quiet -p clipflow
 "$python" infra/talk/generate.py --minutes 3 --out "$target/talk"
 "$python" tests/journey/distributed.py --binary "$target/release/clipflow" --talk "$target/talk/talk.mp4"
+# Brokers of its own, since it kills them. The seed has every kind of fault in so short a time; `just chaos` takes others.
+tests/chaos/run 75 1

@@ -185,3 +185,30 @@ func TestACommitToTwoStreamsIsSeenAtOnce(t *testing.T) {
 		t.Fatal("half a commit was seen, and nobody minds")
 	}
 }
+
+func TestALocalReadMayBeStaleButNotGoBackOrInvent(t *testing.T) {
+	local := func(from uint64, events ...string) Operation {
+		read := reading(20, 21, from, events...)
+		read.IsLocal = true
+		return read
+	}
+	cases := map[string]struct {
+		reads []Operation
+		fits  bool
+	}{
+		"stale":    {[]Operation{local(0, "x"), local(0, "x", "y"), local(5)}, true},
+		"back":     {[]Operation{local(0, "x", "y"), local(0, "x")}, false},
+		"nothing":  {[]Operation{local(0, "x", "y"), local(1)}, false},
+		"invented": {[]Operation{local(0, "z")}, false},
+	}
+	for name, what := range cases {
+		findings := &Findings{}
+		compareLocalReads(what.reads, assemble(good(), findings), findings)
+		if (findings.count == 0) != what.fits {
+			t.Errorf("%s: %v", name, findings.listed)
+		}
+	}
+	if !linearizable(append(history(), local(0, "x")), good()) {
+		t.Error("a local read is no part of the linearizable history")
+	}
+}

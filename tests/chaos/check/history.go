@@ -40,10 +40,11 @@ type Operation struct {
 	Parts   []Part  `json:"parts"`
 	Outcome Outcome `json:"outcome"`
 
-	// Of a read: which events it saw from version From on.
-	Stream string   `json:"stream"`
-	From   uint64   `json:"from"`
-	Events []string `json:"events"`
+	// Of a read: which events it saw from version From on. A local one waited for no token.
+	IsLocal bool     `json:"is_local"`
+	Stream  string   `json:"stream"`
+	From    uint64   `json:"from"`
+	Events  []string `json:"events"`
 }
 
 // A Record is one record of the events topic as it lies there, repeats included.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -160,6 +161,36 @@ func comparePrinted(printed []CloudEvent, log *Log, findings *Findings) {
 			return
 		}
 	}
+}
+
+// compareLocalReads checks reads that waited for no token: they may be stale, but show what the log has, and never less than before.
+func compareLocalReads(history []Operation, log *Log, findings *Findings) int {
+	streams := map[string][]string{}
+	for _, event := range log.events {
+		streams[event.Stream] = append(streams[event.Stream], event.Event)
+	}
+	seen := map[string]uint64{}
+	count := 0
+	for _, read := range history {
+		if read.Kind != "read" {
+			continue
+		}
+		end, whole := read.From+uint64(len(read.Events)), streams[read.Stream]
+		who := fmt.Sprint("client ", read.Client, ", reading ", read.Stream)
+		if len(read.Events) > 0 && (end > uint64(len(whole)) || !slices.Equal(whole[read.From:end], read.Events)) {
+			findings.add("%s from %d, saw %v, which the log does not have there", who, read.From, read.Events)
+		}
+		if end < seen[who] {
+			findings.add("%s from %d, saw its end at %d, and at %d before", who, read.From, end, seen[who])
+		}
+		if len(read.Events) > 0 {
+			seen[who] = end
+		}
+		if read.IsLocal {
+			count++
+		}
+	}
+	return count
 }
 
 // settled checks that every submitted video that counts was dealt with exactly once by the workers, and says how many there are.

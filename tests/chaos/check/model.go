@@ -176,7 +176,7 @@ func model() porcupine.Model {
 func operations(history []Operation, log *Log) []porcupine.Operation {
 	var all []porcupine.Operation
 	for _, operation := range history {
-		if operation.Kind == "verdict" || !onClips(operation) {
+		if operation.Kind == "verdict" || operation.IsLocal || !onClips(operation) {
 			continue
 		}
 		if operation.Kind == "append" && operation.Outcome.Verdict == "unknown" {

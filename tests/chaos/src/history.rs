@@ -26,6 +26,8 @@ pub(crate) enum Entry<'a> {
         client: usize,
         call: u64,
         r#return: u64,
+        /// Without a token: it may be stale, but never wrong, and never go back.
+        is_local: bool,
         stream: &'a str,
         from: u64,
         events: &'a [EventId],

@@ -247,6 +247,8 @@ fn report(history: &History, workload: &Workload, faults: &std::collections::BTr
         of(&counts.retries)
     ));
     history.tell(&format!("reads       {}, and {} that got no answer", of(&counts.reads), of(&counts.reads_failed)));
+    let pause = Duration::from_nanos(of(&counts.longest_pause)).as_secs_f64();
+    history.tell(&format!("pause       {pause:.1} s was the longest time in which nothing was acknowledged"));
     let total: u32 = faults.values().sum();
     let kinds: Vec<_> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     history.tell(&format!("faults      {total}: {}", kinds.join(", ")));

@@ -210,6 +210,13 @@ mod tests {
     }
 
     #[test]
+    fn the_short_run_has_every_kind_of_fault() {
+        // Seconds and seed as in infra/setup/live.sh.
+        let kinds: HashSet<_> = plan(1, 75_000).iter().map(|planned| planned.fault.kind()).collect();
+        assert_eq!(kinds.len(), 16, "{kinds:?}");
+    }
+
+    #[test]
     fn faults_of_one_place_do_not_overlap_and_end_in_time() {
         for seed in 0..20 {
             let planned = plan(seed, 120_000);

@@ -32,7 +32,13 @@ const TRY_PAUSE: Duration = Duration::from_millis(200);
 const THINK_MS: Range<u64> = 0..20;
 
 /// Events before what a client knows of a stream that it reads again: what was there must still be there.
-const OVERLAP: u64 = 3;
+const OVERLAP: u64 = 10;
+
+/// Of a client's operations, the share that are reads.
+const READS: f64 = 0.25;
+
+/// Of the reads, the share that wait for no token.
+const LOCAL_READS: f64 = 0.4;
 
 /// How often an unknown outcome is asked for once everything is well again.
 const RESOLVE_TRIES_MAX: usize = 12;
@@ -61,6 +67,9 @@ pub(crate) struct Counts {
     pub(crate) reads_failed: AtomicU64,
     /// Tries of appends after the first.
     pub(crate) retries: AtomicU64,
+    /// When something was last acknowledged, and the longest time until the next was; in nanoseconds.
+    last_accepted: AtomicU64,
+    pub(crate) longest_pause: AtomicU64,
 }
 
 struct Stream {
@@ -91,8 +100,8 @@ impl Workload {
         let mut random = StdRng::seed_from_u64(self.seed.wrapping_add(client as u64 + 1));
         let mut unknown = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
-            if random.random_bool(0.2) {
-                self.read(client, random.random_range(0..STREAMS)).await?;
+            if random.random_bool(READS) {
+                self.read(client, random.random_range(0..STREAMS), random.random_bool(LOCAL_READS)).await?;
             } else {
                 let append = self.choose(client, &mut random);
                 match self.append(&append, &mut random, TRIES_MAX).await? {
@@ -210,14 +219,21 @@ impl Workload {
         count.fetch_add(1, Ordering::Relaxed);
         let Append { client, call, commit, parts, .. } = append;
         let (client, call, commit, r#return) = (*client, *call, *commit, self.history.now());
+        if matches!(outcome, Outcome::Accepted { .. }) {
+            let before = self.counts.last_accepted.fetch_max(r#return, Ordering::Relaxed);
+            if before > 0 {
+                self.counts.longest_pause.fetch_max(r#return.saturating_sub(before), Ordering::Relaxed);
+            }
+        }
         self.history.write(&Entry::Append { client, call, r#return, commit, parts, outcome })
     }
 
-    /// Reads the end of a stream. It carries the highest token that anybody was given, so it must see all that is known to have happened.
-    async fn read(&self, client: usize, stream: usize) -> anyhow::Result<()> {
+    /// Reads the end of a stream. Unless it is a local read, it carries the highest token that anybody was given, so it must see all that
+    /// is known to have happened.
+    async fn read(&self, client: usize, stream: usize, is_local: bool) -> anyhow::Result<()> {
         let stream = &self.streams[stream];
         let call = self.history.now();
-        let after = self.token.load(Ordering::SeqCst);
+        let after = if is_local { 0 } else { self.token.load(Ordering::SeqCst) };
         let from = stream.next.load(Ordering::Relaxed).saturating_sub(OVERLAP);
         let ask = Ask::Read { stream: stream.name.clone(), from, after };
         let longest = Duration::from_millis(PATIENCE_MS.end);
@@ -229,7 +245,7 @@ impl Workload {
         self.counts.reads.fetch_add(1, Ordering::Relaxed);
         stream.next.fetch_max(from + events.len() as u64, Ordering::Relaxed);
         let r#return = self.history.now();
-        self.history.write(&Entry::Read { client, call, r#return, stream: &stream.name, from, events: &events })
+        self.history.write(&Entry::Read { client, call, r#return, is_local, stream: &stream.name, from, events: &events })
     }
 }
 
