@@ -5,7 +5,7 @@ use super::topics::{self, Generation};
 use super::{follow, wire};
 use crate::log::sequencer::{Assembler, Body};
 use anyhow::Context as _;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message as _;
 use std::collections::HashMap;
 
@@ -62,8 +62,7 @@ fn walk(settings: &Settings, generation: &Generation) -> anyhow::Result<Report> 
 fn walk_partition(settings: &Settings, partition: i32, report: &mut Report) -> anyhow::Result<()> {
     let topic = settings.events();
     let client: BaseConsumer = settings.reader("check").create()?;
-    let unusable = |error| topics::unusable(settings, &error);
-    let (first, end) = client.fetch_watermarks(&topic, partition, topics::ADMIN_TIMEOUT).map_err(unusable)?;
+    let (first, end) = follow::watermarks(settings, &client, &topic, partition)?;
     if first > 0 {
         report.wrong(format!("partition {partition}: the records before {first} were deleted"));
     }

@@ -1,7 +1,7 @@
 //! Follows the events topic into local copies, and answers appenders when their verdict arrives.
 
 use super::settings::Settings;
-use super::wire;
+use super::{topics, wire};
 use crate::log::sequencer::{Assembler, Output};
 use crate::log::sqlite::{Followed, Replica};
 use crate::log::{AppendError, Appended, Verdict};
@@ -147,7 +147,7 @@ pub(super) fn follow(settings: &Settings, mut copies: Vec<Copy>, waiting: &Waiti
                 Some(Err(error)) if is_passing(&error) => {
                     tracing::warn!(error = %error, "the brokers are not there, waiting for them");
                 }
-                Some(Err(error)) => return Err(super::topics::unusable(settings, &error).context("reading events")),
+                Some(Err(error)) => return Err(topics::unusable(settings, &error).context("reading events")),
             }
             wait = Duration::ZERO;
         }
@@ -156,6 +156,23 @@ pub(super) fn follow(settings: &Settings, mut copies: Vec<Copy>, waiting: &Waiti
         }
     }
     Ok(())
+}
+
+/// Returns where a partition begins and ends; waits for brokers that are just choosing its leader, or are away for a moment.
+pub(super) fn watermarks(settings: &Settings, client: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Result<(i64, i64)> {
+    use rdkafka::error::RDKafkaErrorCode as Code;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let error = match client.fetch_watermarks(topic, partition, topics::ADMIN_TIMEOUT) {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        let is_election = matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable));
+        if Instant::now() >= deadline || !is_election && !is_passing(&error) {
+            return Err(topics::unusable(settings, &error));
+        }
+        std::thread::sleep(IDLE);
+    }
 }
 
 /// Gives every record of a partition with an offset in `offsets`, which is not empty, to `take`; blocking.
@@ -179,7 +196,7 @@ pub(super) fn read_through(
                     return Ok(());
                 }
             }
-            Some(Err(error)) if !is_passing(&error) => return Err(super::topics::unusable(settings, &error)),
+            Some(Err(error)) if !is_passing(&error) => return Err(topics::unusable(settings, &error)),
             Some(Err(_)) | None => anyhow::ensure!(
                 last_news.elapsed() < PATIENCE,
                 "the brokers sent no record of partition {partition} of {topic} for {} s",

@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use domain::id::{CommitId, WorkspaceId};
 use follow::{Copy, Waiting};
 use proto::{Recorded, StreamName};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 use std::path::Path;
@@ -230,9 +230,7 @@ fn open_copies(settings: &Settings, generation: &Generation, folder: &Path) -> a
         let (replica, log, followed) = Replica::open(&path)?;
         let followed = followed.unwrap_or_else(|| Followed { generation: id.clone(), ..Followed::default() });
         let topic = settings.events();
-        let (_, end) = client
-            .fetch_watermarks(&topic, i32::try_from(partition)?, topics::ADMIN_TIMEOUT)
-            .map_err(|error| topics::unusable(settings, &error))?;
+        let (_, end) = follow::watermarks(settings, &client, &topic, i32::try_from(partition)?)?;
         if followed.generation != id || followed.next_offset > end {
             let what = path.display().to_string();
             return Err(LogProblem::OtherGeneration { what, expected: followed.generation, found: id.clone() }.into());

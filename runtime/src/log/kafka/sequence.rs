@@ -200,8 +200,7 @@ impl Partition {
     fn read_back(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let topic = settings.events();
         let client: BaseConsumer = settings.reader("rebuild").create()?;
-        let unusable = |error: KafkaError| topics::unusable(settings, &error).context("reading back events");
-        let (_, end) = client.fetch_watermarks(&topic, self.number, topics::ADMIN_TIMEOUT).map_err(unusable)?;
+        let (_, end) = follow::watermarks(settings, &client, &topic, self.number).context("reading back events")?;
         if self.known_offset >= end {
             return Ok(());
         }
