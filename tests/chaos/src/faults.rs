@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub(crate) struct System {
     pub(crate) sequencers: Vec<Arc<Part>>,
     pub(crate) projector: Arc<Part>,
-    pub(crate) worker: Arc<Part>,
+    pub(crate) workers: Vec<Arc<Part>>,
     pub(crate) clients: Vec<Arc<Part>>,
     /// By door, then by broker.
     pub(crate) proxies: Vec<Vec<Proxy>>,
@@ -28,14 +28,14 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<Part>> {
-        self.sequencers.iter().chain([&self.projector, &self.worker]).chain(&self.clients)
+        self.sequencers.iter().chain([&self.projector]).chain(&self.workers).chain(&self.clients)
     }
 
     fn part(&self, who: Who) -> &Part {
         match who {
             Who::Sequencer(number) => &self.sequencers[number],
             Who::Projector => &self.projector,
-            Who::Worker => &self.worker,
+            Who::Worker(number) => &self.workers[number],
             Who::Client(number) => &self.clients[number],
         }
     }

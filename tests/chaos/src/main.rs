@@ -1,6 +1,6 @@
 //! Faults on a running ClipFlow: real brokers, real processes, real `kill -9`; and a check of what clients were told.
 //!
-//! `chaos run` starts sequencers, a projector, a worker and clients as processes of their own, lets the faults of a seed happen to them and
+//! `chaos run` starts sequencers, a projector, workers and clients as processes of their own, lets the faults of a seed happen to them and
 //! to the brokers, and then compares; docs/reliability.md says what. `tests/chaos/run` starts the brokers and this. Test only: never shipped.
 
 mod client;
@@ -24,7 +24,7 @@ use parts::Part;
 use proxy::Proxy;
 use remote::Remote;
 use runtime::log::kafka::Settings;
-use schedule::{BROKERS, CLIENTS, Door};
+use schedule::{BROKERS, CLIENTS, Door, SEQUENCERS, WORKERS};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,12 +32,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use uuid::Uuid;
 use verify::Run;
 use workload::Workload;
 
 /// Between a door's port at a broker and the port of the proxy before it; infra/local/kafka.sh says the same.
 const PROXY_OFFSET: u16 = 10;
+
+/// How long the last commit of a run may take: nothing is broken any more, but groups may still be finding together.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The workspace of an installation, as in app/src/engine.rs: what the program prints and projects.
 const LOCAL_WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(0x636c_6970_666c_6f77_8000_0000_0000_0001));
@@ -55,6 +59,8 @@ enum Cli {
         seed: u64,
         #[arg(long, default_value_t = 75)]
         seconds: u64,
+        #[arg(long)]
+        only: Option<String>,
     },
     /// A client; the harness starts it.
     Client {
@@ -62,6 +68,8 @@ enum Cli {
         brokers: String,
         #[arg(long)]
         prefix: String,
+        #[arg(long, value_parser = parse_setting)]
+        client: Vec<(String, String)>,
         #[arg(long)]
         folder: PathBuf,
         #[arg(long)]
@@ -77,6 +85,12 @@ struct Options {
     /// How long faults happen.
     #[arg(long, default_value_t = 75)]
     seconds: u64,
+    /// Only faults of this kind, such as "broker frozen": to look at one thing.
+    #[arg(long)]
+    only: Option<String>,
+    /// A setting of librdkafka for every process under test, such as socket.timeout.ms=60000: to compare.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
+    client: Vec<(String, String)>,
     /// The program under test.
     #[arg(long)]
     clipflow: PathBuf,
@@ -101,17 +115,23 @@ struct Options {
 async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse() {
         Cli::Run(options) => return run(options).await,
-        Cli::Plan { seed, seconds } => {
+        Cli::Plan { seed, seconds, only } => {
             use std::io::Write as _;
-            for planned in schedule::plan(seed, seconds * 1_000) {
+            for planned in schedule::plan(seed, seconds * 1_000, only.as_deref()) {
                 writeln!(std::io::stdout(), "{:7.1} s  {planned}", planned.at_ms as f64 / 1_000.0)?;
             }
         }
-        Cli::Client { brokers, prefix, folder, workspace } => {
-            client::run(Settings::plain(brokers, prefix), &folder, workspace).await?;
+        Cli::Client { brokers, prefix, client, folder, workspace } => {
+            let settings = Settings { brokers, prefix, client: client.into_iter().collect() };
+            client::run(settings, &folder, workspace).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 async fn run(options: Options) -> anyhow::Result<ExitCode> {
@@ -148,7 +168,7 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
         checker: std::path::absolute(&options.checker)?,
         settings: Settings::plain(&options.brokers, &prefix),
     };
-    configure(folder, "direct", &options.brokers, &prefix)?;
+    configure(folder, "direct", &Settings::plain(&options.brokers, &prefix))?;
     verify::clipflow(&run, &["log", "init", "--replication", "3", "--min-insync", "2"]).await?;
 
     let token = Arc::default();
@@ -167,8 +187,10 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
     for client in 0..CLIENTS {
         clients.spawn(workload.clone().work(client));
     }
-    let counts = faults::happen(&system, schedule::plan(seed, options.seconds * 1_000), history).await?;
+    let planned = schedule::plan(seed, options.seconds * 1_000, options.only.as_deref());
+    let counts = faults::happen(&system, planned, history).await?;
     history.tell("all faults are over");
+    let over = Instant::now();
     workload.stop.store(true, Ordering::Relaxed);
     while let Some(ended) = clients.join_next().await {
         ended.context("a client of the workload panicked")??;
@@ -177,7 +199,11 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
     for client in &system.clients[1..] {
         client.kill().await?;
     }
-    workload.barrier().await?;
+    tokio::time::timeout(RECOVERY_PATIENCE, workload.barrier()).await.context("nothing is acknowledged although all is well again")??;
+    history.tell(&format!(
+        "every client had its answer, and all that was in order is on the log, {:.1} s later",
+        over.elapsed().as_secs_f64()
+    ));
     system.clients[0].kill().await?;
     history.flush()?;
     report(history, &workload, &counts, &system);
@@ -187,9 +213,10 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
 }
 
 /// Writes a configuration that comes to the brokers by these addresses.
-fn configure(folder: &Path, name: &str, brokers: &str, prefix: &str) -> anyhow::Result<()> {
+fn configure(folder: &Path, name: &str, Settings { brokers, prefix, client }: &Settings) -> anyhow::Result<()> {
     let blobs = folder.join("blobs");
-    let text = format!("[log]\nbrokers = {brokers:?}\nprefix = {prefix:?}\n\n[blobs]\nfolder = {blobs:?}\n");
+    let client: String = client.iter().map(|(name, value)| format!("{name:?} = {value:?}\n")).collect();
+    let text = format!("[log]\nbrokers = {brokers:?}\nprefix = {prefix:?}\n[log.client]\n{client}[blobs]\nfolder = {blobs:?}\n");
     std::fs::write(folder.join(format!("{name}.toml")), text).context("writing a configuration")
 }
 
@@ -210,7 +237,8 @@ async fn assemble(options: &Options, run: &Run, prefix: &str, remotes: &[Arc<Rem
         (1..=BROKERS as u16).map(|broker| format!("127.0.0.1:{}", first + broker)).collect::<Vec<_>>().join(",")
     };
     for (name, door) in [("others", Door::Others), ("sequencer-0", Door::Sequencer(0)), ("sequencer-1", Door::Sequencer(1))] {
-        configure(&run.folder, name, &addresses(door), prefix)?;
+        let settings = Settings { brokers: addresses(door), prefix: prefix.to_owned(), client: options.client.iter().cloned().collect() };
+        configure(&run.folder, name, &settings)?;
     }
     let path = |name: &str| run.folder.join(name).into_os_string();
     let serve = |name: &str, config: &str, roles: &str| {
@@ -224,13 +252,16 @@ async fn assemble(options: &Options, run: &Run, prefix: &str, remotes: &[Arc<Rem
     let client = |(number, remote): (usize, &Arc<Remote>)| {
         let name = format!("client-{number}");
         let mut arguments: Vec<OsString> = ["client", "--brokers", &addresses(Door::Others), "--prefix", prefix].map(Into::into).into();
+        for (name, value) in &options.client {
+            arguments.extend(["--client".into(), format!("{name}={value}").into()]);
+        }
         arguments.extend(["--workspace".into(), workspace.clone().into(), "--folder".into(), path(&name)]);
         Part::new(&name, &exe, arguments, &run.folder, Some(remote.clone()))
     };
     Ok(System {
-        sequencers: vec![serve("sequencer-0", "sequencer-0", "sequencer"), serve("sequencer-1", "sequencer-1", "sequencer")],
+        sequencers: (0..SEQUENCERS).map(|number| format!("sequencer-{number}")).map(|name| serve(&name, &name, "sequencer")).collect(),
         projector: serve("projector", "others", "gateway"),
-        worker: serve("worker", "others", "workers"),
+        workers: (0..WORKERS).map(|number| serve(&format!("worker-{number}"), "others", "workers")).collect(),
         clients: remotes.iter().enumerate().map(client).collect(),
         proxies,
         broker: options.broker.clone(),

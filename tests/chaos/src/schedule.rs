@@ -10,6 +10,12 @@ use std::ops::Range;
 /// Client processes.
 pub(crate) const CLIENTS: usize = 4;
 
+/// Sequencers: one at work, and one that may take over.
+pub(crate) const SEQUENCERS: usize = 2;
+
+/// Workers, which share the jobs.
+pub(crate) const WORKERS: usize = 2;
+
 /// Brokers; a record counts when two of them have it.
 pub(crate) const BROKERS: usize = 3;
 
@@ -33,7 +39,7 @@ const DELAY_MS: Range<u64> = 50..800;
 pub(crate) enum Who {
     Sequencer(usize),
     Projector,
-    Worker,
+    Worker(usize),
     Client(usize),
 }
 
@@ -45,7 +51,7 @@ pub(crate) enum Door {
 }
 
 impl Door {
-    pub(crate) const ALL: [Self; 3] = [Self::Others, Self::Sequencer(0), Self::Sequencer(1)];
+    pub(crate) const ALL: [Self; SEQUENCERS + 1] = [Self::Others, Self::Sequencer(0), Self::Sequencer(1)];
 
     pub(crate) fn index(self) -> usize {
         match self {
@@ -85,11 +91,11 @@ impl Fault {
             Self::FreezeBrokersBut(_) => "two brokers frozen",
             Self::Kill(Who::Sequencer(_)) => "sequencer killed",
             Self::Kill(Who::Projector) => "projector killed",
-            Self::Kill(Who::Worker) => "worker killed",
+            Self::Kill(Who::Worker(_)) => "worker killed",
             Self::Kill(Who::Client(_)) => "client killed",
             Self::Freeze(Who::Sequencer(_)) => "sequencer frozen",
             Self::Freeze(Who::Projector) => "projector frozen",
-            Self::Freeze(Who::Worker) => "worker frozen",
+            Self::Freeze(Who::Worker(_)) => "worker frozen",
             Self::Freeze(Who::Client(_)) => "client frozen",
             Self::KillBothSequencers => "both sequencers killed",
             Self::Cut(..) => "line cut",
@@ -132,14 +138,15 @@ impl fmt::Display for Planned {
 
 /// Returns the faults of a run; the last has ended when `length_ms` have passed, but for brokers that still start.
 ///
-/// Kinds are dealt like cards, so that each comes before any comes again.
-pub(crate) fn plan(seed: u64, length_ms: u64) -> Vec<Planned> {
+/// Kinds are dealt like cards, so that each comes before any comes again. With `only`, all others are taken out of the deck.
+pub(crate) fn plan(seed: u64, length_ms: u64, only: Option<&str>) -> Vec<Planned> {
     let mut random = StdRng::seed_from_u64(seed);
     let (mut deck, mut planned, mut at_ms) = (Vec::new(), Vec::new(), QUIET_MS);
     let mut free_at: HashMap<Lane, u64> = HashMap::new();
-    loop {
+    while at_ms < length_ms {
         if deck.is_empty() {
             deck = deal(&mut random);
+            deck.retain(|fault| only.is_none_or(|kind| fault.kind() == kind));
         }
         let lasts_ms = random.random_range(LENGTH_MS);
         // The next card whose place is free; when none is, time passes.
@@ -158,11 +165,13 @@ pub(crate) fn plan(seed: u64, length_ms: u64) -> Vec<Planned> {
         }
         at_ms += random.random_range(GAP_MS);
     }
+    planned
 }
 
 fn deal(random: &mut StdRng) -> Vec<Fault> {
     let broker = |random: &mut StdRng| random.random_range(0..BROKERS);
-    let sequencer = |random: &mut StdRng| random.random_range(0..2);
+    let sequencer = |random: &mut StdRng| random.random_range(0..SEQUENCERS);
+    let worker = |random: &mut StdRng| random.random_range(0..WORKERS);
     let some_broker = |random: &mut StdRng| random.random_bool(0.5).then(|| random.random_range(0..BROKERS));
     let door = |random: &mut StdRng| Door::ALL[random.random_range(0..Door::ALL.len())];
     let mut deck = vec![
@@ -176,8 +185,8 @@ fn deal(random: &mut StdRng) -> Vec<Fault> {
         Fault::KillBothSequencers,
         Fault::Kill(Who::Projector),
         Fault::Freeze(Who::Projector),
-        Fault::Kill(Who::Worker),
-        Fault::Freeze(Who::Worker),
+        Fault::Kill(Who::Worker(worker(random))),
+        Fault::Freeze(Who::Worker(worker(random))),
         Fault::Kill(Who::Client(random.random_range(0..CLIENTS))),
         Fault::Freeze(Who::Client(random.random_range(0..CLIENTS))),
         Fault::Cut(Door::Sequencer(sequencer(random)), some_broker(random)),
@@ -197,14 +206,14 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_schedule() {
-        assert_eq!(plan(7, 300_000), plan(7, 300_000));
-        assert_ne!(plan(7, 300_000), plan(8, 300_000));
+        assert_eq!(plan(7, 300_000, None), plan(7, 300_000, None));
+        assert_ne!(plan(7, 300_000, None), plan(8, 300_000, None));
     }
 
     #[test]
     fn every_kind_of_fault_comes_in_a_few_minutes() {
         for seed in 0..20 {
-            let kinds: HashSet<_> = plan(seed, 300_000).iter().map(|planned| planned.fault.kind()).collect();
+            let kinds: HashSet<_> = plan(seed, 300_000, None).iter().map(|planned| planned.fault.kind()).collect();
             assert_eq!(kinds.len(), 16, "seed {seed} has {kinds:?}");
         }
     }
@@ -212,14 +221,14 @@ mod tests {
     #[test]
     fn the_short_run_has_every_kind_of_fault() {
         // Seconds and seed as in infra/setup/live.sh.
-        let kinds: HashSet<_> = plan(1, 75_000).iter().map(|planned| planned.fault.kind()).collect();
+        let kinds: HashSet<_> = plan(1, 75_000, None).iter().map(|planned| planned.fault.kind()).collect();
         assert_eq!(kinds.len(), 16, "{kinds:?}");
     }
 
     #[test]
     fn faults_of_one_place_do_not_overlap_and_end_in_time() {
         for seed in 0..20 {
-            let planned = plan(seed, 120_000);
+            let planned = plan(seed, 120_000, None);
             for (index, later) in planned.iter().enumerate() {
                 assert!(later.at_ms + later.lasts_ms <= 120_000, "seed {seed}");
                 for earlier in &planned[..index] {
