@@ -11,9 +11,6 @@ use std::fmt;
 /// Largest record: a whole commit with its names and ids. Brokers must take as much (`max.message.bytes` of the topics is set to it).
 pub(super) const RECORD_BYTES_MAX: usize = crate::log::COMMIT_BYTES_MAX + 2 * 1024 * 1024;
 
-/// How long a broker may take to answer, in milliseconds; then the request is sent again, to whoever leads the partition by now.
-const ANSWER_MS_MAX: &str = "10000";
-
 /// How to reach a log on Kafka.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,8 +75,6 @@ impl Settings {
         config.set("socket.keepalive.enable", "true");
         config.set("socket.nagle.disable", "true");
         config.set("reconnect.backoff.max.ms", "2000");
-        // A broker that hangs keeps its connections: only an answer that does not come shows it. By then, another leads its partitions.
-        config.set("socket.timeout.ms", ANSWER_MS_MAX);
         config.set("message.max.bytes", RECORD_BYTES_MAX.to_string());
         for (name, value) in &self.client {
             config.set(name, value);
@@ -92,7 +87,7 @@ impl Settings {
     /// A producer whose records are never reordered, doubled or acknowledged before `min.insync.replicas` have them.
     fn durable(&self, client: &str) -> ClientConfig {
         let mut config = self.base(client);
-        config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0").set("request.timeout.ms", ANSWER_MS_MAX);
+        config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "0");
         config
     }
 

@@ -154,7 +154,6 @@ pub async fn init(settings: &Settings, layout: Layout, processors: &[&str], id: 
         }
     }
     let generation = Generation { id, partitions: layout.partitions, rule_version: RULE_VERSION };
-    await_topics(settings).await?;
     check_partitions(settings, &generation).await?;
     let producer: FutureProducer = settings.appender(ADMIN_TIMEOUT.as_millis()).create()?;
     let payload = serde_json::to_vec(&generation)?;
@@ -178,36 +177,23 @@ pub async fn generation(settings: &Settings) -> anyhow::Result<Generation> {
     Ok(generation)
 }
 
-/// Waits until topics that were just made are known to the broker that is asked: another one made them, and word takes a moment.
-async fn await_topics(settings: &Settings) -> anyhow::Result<()> {
-    let settings = settings.clone();
-    tokio::task::spawn_blocking(move || {
-        let client: BaseConsumer = settings.reader("check").create()?;
-        let deadline = Instant::now() + ADMIN_TIMEOUT;
-        for topic in [settings.commits(), settings.events(), settings.generation()] {
-            while client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_or(0, |metadata| partitions_of(&metadata, &topic)) == 0 {
-                anyhow::ensure!(Instant::now() < deadline, "the topic {topic} was made, and no broker knows it: make the log again");
-                std::thread::sleep(METADATA_POLL);
-            }
-        }
-        Ok(())
-    })
-    .await
-    .context("waiting for topics panicked")?
-}
-
 fn partitions_of(metadata: &Metadata, topic: &str) -> usize {
     metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len())
 }
 
-/// Checks that the topics are as the generation says.
+/// Checks that the topics are as the generation says; a broker may not have heard yet of what another has just made.
 pub(super) async fn check_partitions(settings: &Settings, generation: &Generation) -> anyhow::Result<()> {
     let (settings, wanted) = (settings.clone(), generation.partitions as usize);
     tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = settings.reader("check").create()?;
         for topic in [settings.commits(), settings.events()] {
-            let metadata = client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_err(|error| unusable(&settings, &error))?;
-            let found = partitions_of(&metadata, &topic);
+            let ask = || client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_err(|error| unusable(&settings, &error));
+            let deadline = Instant::now() + ADMIN_TIMEOUT;
+            let mut found = partitions_of(&ask()?, &topic);
+            while found == 0 && Instant::now() < deadline {
+                std::thread::sleep(METADATA_POLL);
+                found = partitions_of(&ask()?, &topic);
+            }
             anyhow::ensure!(
                 found == wanted,
                 "the topic {topic} has {found} partitions instead of {wanted}: partitions of a log never change"
