@@ -24,7 +24,7 @@ use parts::Part;
 use proxy::Proxy;
 use remote::Remote;
 use runtime::log::kafka::Settings;
-use schedule::{BROKERS, CLIENTS, Door, SEQUENCERS, WORKERS};
+use schedule::{BROKERS, CLIENTS, Choice, Door, SEQUENCERS, WORKERS};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,8 +59,8 @@ enum Cli {
         seed: u64,
         #[arg(long, default_value_t = 75)]
         seconds: u64,
-        #[arg(long)]
-        only: Option<String>,
+        #[command(flatten)]
+        choice: Choice,
     },
     /// A client; the harness starts it.
     Client {
@@ -85,9 +85,8 @@ struct Options {
     /// How long faults happen.
     #[arg(long, default_value_t = 75)]
     seconds: u64,
-    /// Only faults of this kind, such as "broker frozen": to look at one thing.
-    #[arg(long)]
-    only: Option<String>,
+    #[command(flatten)]
+    choice: Choice,
     /// A setting of librdkafka for every process under test, such as socket.timeout.ms=60000: to compare.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
     client: Vec<(String, String)>,
@@ -115,9 +114,9 @@ struct Options {
 async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse() {
         Cli::Run(options) => return run(options).await,
-        Cli::Plan { seed, seconds, only } => {
+        Cli::Plan { seed, seconds, choice } => {
             use std::io::Write as _;
-            for planned in schedule::plan(seed, seconds * 1_000, only.as_deref()) {
+            for planned in schedule::plan(seed, seconds * 1_000, &choice) {
                 writeln!(std::io::stdout(), "{:7.1} s  {planned}", planned.at_ms as f64 / 1_000.0)?;
             }
         }
@@ -187,7 +186,7 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
     for client in 0..CLIENTS {
         clients.spawn(workload.clone().work(client));
     }
-    let planned = schedule::plan(seed, options.seconds * 1_000, options.only.as_deref());
+    let planned = schedule::plan(seed, options.seconds * 1_000, &options.choice);
     let counts = faults::happen(&system, planned, history).await?;
     history.tell("all faults are over");
     let over = Instant::now();

@@ -122,6 +122,17 @@ enum Lane {
     Line(Door),
 }
 
+/// What a run leaves out of the ordinary, to look at one thing.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Choice {
+    /// Only faults of this kind, such as "broker frozen".
+    #[arg(long)]
+    only: Option<String>,
+    /// Every fault lasts so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    lasting: Option<u64>,
+}
+
 /// A fault with its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Planned {
@@ -138,17 +149,18 @@ impl fmt::Display for Planned {
 
 /// Returns the faults of a run; the last has ended when `length_ms` have passed, but for brokers that still start.
 ///
-/// Kinds are dealt like cards, so that each comes before any comes again. With `only`, all others are taken out of the deck.
-pub(crate) fn plan(seed: u64, length_ms: u64, only: Option<&str>) -> Vec<Planned> {
+/// Kinds are dealt like cards, so that each comes before any comes again.
+pub(crate) fn plan(seed: u64, length_ms: u64, choice: &Choice) -> Vec<Planned> {
     let mut random = StdRng::seed_from_u64(seed);
     let (mut deck, mut planned, mut at_ms) = (Vec::new(), Vec::new(), QUIET_MS);
     let mut free_at: HashMap<Lane, u64> = HashMap::new();
     while at_ms < length_ms {
         if deck.is_empty() {
             deck = deal(&mut random);
-            deck.retain(|fault| only.is_none_or(|kind| fault.kind() == kind));
+            deck.retain(|fault| choice.only.as_ref().is_none_or(|kind| fault.kind() == kind));
         }
-        let lasts_ms = random.random_range(LENGTH_MS);
+        let drawn_ms = random.random_range(LENGTH_MS);
+        let lasts_ms = choice.lasting.map_or(drawn_ms, |seconds| seconds * 1_000);
         // The next card whose place is free; when none is, time passes.
         let is_free = |fault: &Fault| fault.lanes().iter().all(|lane| free_at.get(lane).is_none_or(|free| *free <= at_ms));
         if let Some(found) = deck.iter().position(is_free) {
@@ -206,14 +218,14 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_schedule() {
-        assert_eq!(plan(7, 300_000, None), plan(7, 300_000, None));
-        assert_ne!(plan(7, 300_000, None), plan(8, 300_000, None));
+        assert_eq!(plan(7, 300_000, &Choice::default()), plan(7, 300_000, &Choice::default()));
+        assert_ne!(plan(7, 300_000, &Choice::default()), plan(8, 300_000, &Choice::default()));
     }
 
     #[test]
     fn every_kind_of_fault_comes_in_a_few_minutes() {
         for seed in 0..20 {
-            let kinds: HashSet<_> = plan(seed, 300_000, None).iter().map(|planned| planned.fault.kind()).collect();
+            let kinds: HashSet<_> = plan(seed, 300_000, &Choice::default()).iter().map(|planned| planned.fault.kind()).collect();
             assert_eq!(kinds.len(), 16, "seed {seed} has {kinds:?}");
         }
     }
@@ -221,14 +233,14 @@ mod tests {
     #[test]
     fn the_short_run_has_every_kind_of_fault() {
         // Seconds and seed as in infra/setup/live.sh.
-        let kinds: HashSet<_> = plan(1, 75_000, None).iter().map(|planned| planned.fault.kind()).collect();
+        let kinds: HashSet<_> = plan(1, 75_000, &Choice::default()).iter().map(|planned| planned.fault.kind()).collect();
         assert_eq!(kinds.len(), 16, "{kinds:?}");
     }
 
     #[test]
     fn faults_of_one_place_do_not_overlap_and_end_in_time() {
         for seed in 0..20 {
-            let planned = plan(seed, 120_000, None);
+            let planned = plan(seed, 120_000, &Choice::default());
             for (index, later) in planned.iter().enumerate() {
                 assert!(later.at_ms + later.lasts_ms <= 120_000, "seed {seed}");
                 for earlier in &planned[..index] {
