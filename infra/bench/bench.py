@@ -172,7 +172,7 @@ def first_clip(events: list[dict]) -> float:
 
 def log() -> str:
     """The example takes its own medians: it lets the log and bare SQLite take turns on the same disk."""
-    report = run(["cargo", "run", "--release", "--locked", "--quiet", "-p", "runtime", "--example", "bench_log_beside_bare"]).json()
+    report = run(["cargo", "run", "--release", "--locked", "--quiet", "-p", "runtime", "--example", "bench_log", "--", "embedded"]).json()
     rows = []
     for level in report["appends"]:
         rows.append([f"{level['writers']} writers", *figures(level["log"]), *figures(level["bare_sqlite"]), f"{level['log_to_bare']:.2f}×"])

@@ -96,7 +96,8 @@ impl Settings {
     }
 
     /// For commits: gives up after `timeout_ms`, and then the outcome is not known.
-    pub(crate) fn appender(&self, timeout_ms: u128) -> ClientConfig {
+    #[must_use]
+    pub fn appender(&self, timeout_ms: u128) -> ClientConfig {
         let mut config = self.durable("appender");
         config.set("message.timeout.ms", timeout_ms.to_string());
         config
@@ -110,7 +111,8 @@ impl Settings {
     }
 
     /// For reading partitions that are assigned by hand.
-    pub(super) fn reader(&self, client: &str) -> ClientConfig {
+    #[must_use]
+    pub fn reader(&self, client: &str) -> ClientConfig {
         let mut config = self.base(client);
         config
             .set("group.id", format!("{}.{client}", self.prefix))

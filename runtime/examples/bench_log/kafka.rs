@@ -1,0 +1,252 @@
+//! The log on Kafka beside raw produce and consume: how long a commit waits for its verdict, and how many a second there are.
+//!
+//! Raw is one hop: a producer with the log's settings writes the bytes of a commit to a topic of one partition, a consumer with the log's
+//! settings reads it back, and whoever sent it waits for that. The log is two hops with a judge between them. Both are on the same brokers and in
+//! this process, sequencer included, and take turns. Nobody's latency leaves out anything: it is from the call to the answer.
+
+use crate::rounds::{PAYLOAD_BYTES, ROUND, Round, Writer, median, medians, next, progress, round, runs};
+use domain::id::WorkspaceId;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use runtime::log::Log;
+use runtime::log::kafka::{KafkaLog, Layout, Settings, init, sequence};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const CLIENTS: [usize; 3] = [1, 16, 256];
+
+/// Commits before the first round: connections, topics and the broker's compiler are warm then.
+const WARM_UP_COMMITS: u64 = 200;
+
+/// How long an answer may take before the measurement is given up.
+const DEADLINE_MS: u128 = 30_000;
+
+pub(crate) const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
+
+/// A log of our own with its sequencer.
+pub(crate) struct Bench {
+    pub(crate) settings: Settings,
+    pub(crate) layout: Layout,
+    stop: CancellationToken,
+    sequencer: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Bench {
+    pub(crate) async fn start(name: &str, folder: &Path) -> Self {
+        #[allow(clippy::disallowed_methods, reason = "a benchmark is configured like its recipe")]
+        let brokers = std::env::var("CLIPFLOW_KAFKA_BROKERS").expect("CLIPFLOW_KAFKA_BROKERS names running brokers");
+        #[allow(clippy::disallowed_methods, reason = "topics of an earlier run may still be there")]
+        let id = Uuid::new_v4();
+        let settings = Settings::plain(brokers, format!("bench.{name}.{}", id.simple()));
+        let layout = layout(&settings);
+        init(&settings, layout, &[], id).await.unwrap();
+        let stop = CancellationToken::new();
+        let sequencer = start_sequencer(&settings, folder, &stop);
+        Self { settings, layout, stop, sequencer }
+    }
+
+    pub(crate) async fn stop_sequencer(&mut self) {
+        self.stop.cancel();
+        (&mut self.sequencer).await.unwrap().unwrap();
+    }
+
+    /// Starts another sequencer, with its index in `folder`.
+    pub(crate) fn restart_sequencer(&mut self, folder: &Path) {
+        self.stop = CancellationToken::new();
+        self.sequencer = start_sequencer(&self.settings, folder, &self.stop);
+    }
+
+    pub(crate) async fn remove(mut self, others: &[&str]) {
+        self.stop_sequencer().await;
+        let topics = [self.settings.commits(), self.settings.events(), self.settings.generation()];
+        let all: Vec<&str> = topics.iter().map(String::as_str).chain(others.iter().copied()).collect();
+        admin(&self.settings).delete_topics(&all, &options()).await.unwrap();
+    }
+}
+
+fn start_sequencer(settings: &Settings, folder: &Path, stop: &CancellationToken) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+    let (settings, folder, stop) = (settings.clone(), folder.to_owned(), stop.clone());
+    tokio::spawn(async move { sequence(settings, &folder, stop).await })
+}
+
+/// Every broker has a copy, and all but one must have a record: what the brokers' own defaults say.
+fn layout(settings: &Settings) -> Layout {
+    let client: BaseConsumer = settings.reader("size").create().unwrap();
+    let brokers = client.fetch_metadata(None, Duration::from_secs(20)).unwrap().brokers().len() as u32;
+    Layout { partitions: 1, replication: brokers.min(3), min_insync: brokers.min(3).saturating_sub(1).max(1) }
+}
+
+/// Measures with so many clients as `clients` says, or as the page has.
+pub(crate) async fn report(clients: &[&str]) -> Value {
+    let clients: Vec<usize> = clients.iter().map(|clients| clients.parse().expect("a number of clients")).collect();
+    let levels = if clients.is_empty() { CLIENTS.to_vec() } else { clients };
+    let folder = tempfile::Builder::new().prefix("bench-log").tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    let bench = Bench::start("appends", folder.path()).await;
+    let log = KafkaLog::open(bench.settings.clone(), folder.path()).await.unwrap();
+    let streams = AtomicU64::new(0);
+    let writer = || Writer { workspace: WORKSPACE, stream: u128::from(streams.fetch_add(1, Ordering::Relaxed)) };
+    let first = writer();
+    for number in 0..WARM_UP_COMMITS {
+        log.append(next(first, number)).await.unwrap();
+    }
+    let raw = Raw::start(&bench).await;
+    for _ in 0..WARM_UP_COMMITS {
+        raw.client().ask().await;
+    }
+    let mut appends = Vec::new();
+    for clients in levels {
+        let (mut with_raw, mut with_log) = (Vec::new(), Vec::new());
+        for run in 0..runs() {
+            progress(&format!("{clients} clients, run {} of {}: raw, the log", run + 1, runs()));
+            with_raw.push(raw_round(&raw, clients).await);
+            with_log.push(log_round(&log, clients, &writer).await);
+        }
+        let ratio = |of: fn(&Round) -> f64| median(with_log.iter().zip(&with_raw).map(|(log, raw)| of(log) / of(raw)));
+        appends.push(json!({
+            "clients": clients, "raw": medians(&with_raw), "log": medians(&with_log),
+            "throughput_to_raw": ratio(|round| round.per_second), "p99_to_raw": ratio(|round| round.p99_ms),
+        }));
+    }
+    let raw_topic = raw.topic.clone();
+    raw.stop();
+    drop(log);
+    let brokers = bench.layout.replication;
+    bench.remove(&[&raw_topic]).await;
+    json!({ "runs": runs(), "brokers": brokers, "payload_bytes": PAYLOAD_BYTES, "round_ms": ROUND.as_millis(), "appends": appends })
+}
+
+async fn log_round(log: &KafkaLog, clients: usize, writer: &impl Fn() -> Writer) -> Round {
+    round(clients, |_| {
+        let (log, writer) = (log.clone(), writer());
+        move |version| {
+            let log = log.clone();
+            async move {
+                log.append(next(writer, version)).await.unwrap();
+            }
+        }
+    })
+    .await
+}
+
+async fn raw_round(raw: &Raw, clients: usize) -> Round {
+    round(clients, |_| {
+        let client = raw.client();
+        move |_| {
+            let client = client.clone();
+            async move { client.ask().await }
+        }
+    })
+    .await
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>;
+
+/// The producer, the consumer and who waits.
+struct Raw {
+    topic: String,
+    client: RawClient,
+    stop: Arc<AtomicBool>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct RawClient {
+    topic: Arc<str>,
+    producer: FutureProducer,
+    waiting: Waiting,
+    next: Arc<AtomicU64>,
+    /// The bytes of a commit as the log writes them.
+    payload: Arc<[u8]>,
+}
+
+impl Raw {
+    async fn start(bench: &Bench) -> Self {
+        let settings = &bench.settings;
+        let topic = format!("{}.raw", settings.prefix);
+        let replication = TopicReplication::Fixed(i32::try_from(bench.layout.replication).unwrap());
+        let min_insync = bench.layout.min_insync.to_string();
+        let new = NewTopic::new(&topic, 1, replication).set("min.insync.replicas", &min_insync);
+        admin(settings).create_topics([&new], &options()).await.unwrap();
+        let payload = first_record(settings, &settings.commits());
+        let producer: FutureProducer = settings.appender(DEADLINE_MS).create().unwrap();
+        let (waiting, stop) = (Waiting::default(), Arc::<AtomicBool>::default());
+        let reader = {
+            let (consumer, waiting, stop) = (assigned(settings, &topic, Offset::Beginning), waiting.clone(), stop.clone());
+            std::thread::spawn(move || read_back(&consumer, &waiting, &stop))
+        };
+        let client = RawClient { topic: topic.as_str().into(), producer, waiting, next: Arc::default(), payload: payload.into() };
+        Self { topic, client, stop, reader }
+    }
+
+    fn client(&self) -> RawClient {
+        self.client.clone()
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.reader.join().unwrap();
+    }
+}
+
+impl RawClient {
+    /// Writes a record and waits until the consumer has read it and the brokers have acknowledged it.
+    async fn ask(&self) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, arrived) = oneshot::channel();
+        self.waiting.lock().unwrap().insert(number, sender);
+        let mut payload = self.payload.to_vec();
+        payload[..8].copy_from_slice(&number.to_le_bytes());
+        let key = WORKSPACE.to_string();
+        let record = FutureRecord::to(&self.topic).partition(0).key(&key).payload(&payload);
+        let delivery = self.producer.send_result(record).map_err(|(error, _)| error).unwrap();
+        arrived.await.unwrap();
+        delivery.await.unwrap().unwrap();
+    }
+}
+
+fn read_back(consumer: &BaseConsumer, waiting: &Waiting, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let Some(record) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let record = record.unwrap();
+        let (number, _) = record.payload().unwrap().split_first_chunk::<8>().unwrap();
+        let sender = waiting.lock().unwrap().remove(&u64::from_le_bytes(*number)).unwrap();
+        sender.send(()).unwrap();
+    }
+}
+
+/// A consumer with the log's settings, at a place of partition 0.
+pub(crate) fn assigned(settings: &Settings, topic: &str, from: Offset) -> BaseConsumer {
+    let consumer: BaseConsumer = settings.reader("raw").create().unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(topic, 0, from).unwrap();
+    consumer.assign(&partitions).unwrap();
+    consumer
+}
+
+fn first_record(settings: &Settings, topic: &str) -> Vec<u8> {
+    let consumer = assigned(settings, topic, Offset::Beginning);
+    loop {
+        if let Some(record) = consumer.poll(Duration::from_millis(100)) {
+            return record.unwrap().payload().unwrap().to_vec();
+        }
+    }
+}
+
+fn admin(settings: &Settings) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap()
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)))
+}

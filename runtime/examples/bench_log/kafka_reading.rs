@@ -1,0 +1,95 @@
+//! Reading a partition of a million events on Kafka: folding them beside a consumer that only counts bytes, and starting from nothing.
+
+use crate::kafka::{Bench, WORKSPACE, assigned};
+use crate::rounds::{PAYLOAD_BYTES, Writer, commit, median, progress, runs};
+use futures::{StreamExt as _, TryStreamExt as _};
+use rdkafka::{Message as _, Offset};
+use runtime::log::kafka::{KafkaLog, Settings, check};
+use runtime::log::{Expected, Log};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const EVENTS: u64 = 1_000_000;
+const COMMIT_EVENTS: usize = 100;
+const STREAMS: u64 = 10_000;
+
+/// Commits that wait for their verdict at a time while the partition is filled.
+const AT_A_TIME: usize = 64;
+
+pub(crate) async fn report() -> Value {
+    let folder = tempfile::Builder::new().prefix("bench-log").tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    let own = |name: String| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    let filled = own("filled".to_owned());
+    let mut bench = Bench::start("reading", &filled).await;
+    progress("filling a partition with a million events");
+    let seconds = fill(&bench.settings, &filled).await;
+    let (mut raw, mut folded) = (Vec::new(), Vec::new());
+    for run in 0..runs() {
+        progress(&format!("replay, run {} of {}: raw, the log", run + 1, runs()));
+        let settings = bench.settings.clone();
+        raw.push(tokio::task::spawn_blocking(move || raw_events_per_second(&settings)).await.unwrap());
+        let started = Instant::now();
+        let report = check(&bench.settings).await.unwrap();
+        folded.push(EVENTS as f64 / started.elapsed().as_secs_f64());
+        assert_eq!((report.events, report.wrong, report.duplicates), (EVENTS, 0, 0), "{report:?}");
+    }
+    let (mut copy, mut verdict) = (Vec::new(), Vec::new());
+    for run in 0..runs() {
+        progress(&format!("cold start, run {} of {}", run + 1, runs()));
+        bench.stop_sequencer().await;
+        let cold = own(format!("cold-{run}"));
+        let started = Instant::now();
+        bench.restart_sequencer(&cold);
+        let log = KafkaLog::open(bench.settings.clone(), &cold).await.unwrap();
+        copy.push(started.elapsed().as_secs_f64());
+        log.append(commit(Writer { workspace: WORKSPACE, stream: u128::from(STREAMS) + run as u128 }, 0, Expected::Empty, 1))
+            .await
+            .unwrap();
+        verdict.push(started.elapsed().as_secs_f64());
+        drop(log);
+        std::fs::remove_dir_all(cold).unwrap();
+    }
+    let ratio = median(folded.iter().zip(&raw).map(|(log, raw)| log / raw));
+    bench.remove(&[]).await;
+    json!({
+        "runs": runs(), "events": EVENTS, "payload_bytes": PAYLOAD_BYTES, "filled_in_seconds": seconds,
+        "replay": { "raw": median(raw.into_iter()), "log": median(folded.into_iter()), "log_to_raw": ratio },
+        "cold_start_seconds": { "copy": median(copy.into_iter()), "first_verdict": median(verdict.into_iter()) },
+    })
+}
+
+async fn fill(settings: &Settings, folder: &Path) -> f64 {
+    let log = KafkaLog::open(settings.clone(), folder).await.unwrap();
+    let started = Instant::now();
+    let commits = (0..EVENTS / COMMIT_EVENTS as u64)
+        .map(|number| commit(Writer { workspace: WORKSPACE, stream: u128::from(number % STREAMS) }, number, Expected::Any, COMMIT_EVENTS));
+    futures::stream::iter(commits)
+        .map(|commit| log.append(commit))
+        .buffer_unordered(AT_A_TIME)
+        .try_for_each(|_| async { Ok(()) })
+        .await
+        .unwrap();
+    started.elapsed().as_secs_f64()
+}
+
+fn raw_events_per_second(settings: &Settings) -> f64 {
+    let started = Instant::now();
+    let consumer = assigned(settings, &settings.events(), Offset::Beginning);
+    let (mut records, mut bytes) = (0_u64, 0);
+    let mut last_offset = -1;
+    while records < EVENTS {
+        let Some(record) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let record = record.unwrap();
+        assert!(record.offset() > last_offset);
+        last_offset = record.offset();
+        bytes += record.payload().unwrap().len();
+        records += 1;
+    }
+    assert_eq!(bytes, EVENTS as usize * PAYLOAD_BYTES);
+    EVENTS as f64 / started.elapsed().as_secs_f64()
+}
