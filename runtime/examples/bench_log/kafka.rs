@@ -18,9 +18,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -37,13 +37,23 @@ pub(crate) const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
 /// A log of our own with its sequencer.
 pub(crate) struct Bench {
     pub(crate) settings: Settings,
-    pub(crate) layout: Layout,
+    pub(crate) log: KafkaLog,
+    layout: Layout,
     stop: CancellationToken,
-    sequencer: tokio::task::JoinHandle<anyhow::Result<()>>,
+    sequencer: JoinHandle<anyhow::Result<()>>,
+}
+
+/// Where the sequencer works.
+#[derive(Clone, Copy)]
+pub(crate) enum Sequencer {
+    /// In the appenders' process, which it answers at once.
+    Here,
+    /// As in another process: appenders learn of a verdict by reading the events.
+    Elsewhere,
 }
 
 impl Bench {
-    pub(crate) async fn start(name: &str, folder: &Path) -> Self {
+    pub(crate) async fn start(name: &str, folder: &Path, sequencer: Sequencer) -> Self {
         #[allow(clippy::disallowed_methods, reason = "a benchmark is configured like its recipe")]
         let brokers = std::env::var("CLIPFLOW_KAFKA_BROKERS").expect("CLIPFLOW_KAFKA_BROKERS names running brokers");
         #[allow(clippy::disallowed_methods, reason = "topics of an earlier run may still be there")]
@@ -51,9 +61,18 @@ impl Bench {
         let settings = Settings::plain(brokers, format!("bench.{name}.{}", id.simple()));
         let layout = layout(&settings);
         init(&settings, layout, &[], id).await.unwrap();
+        let folder = folder.join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let log = KafkaLog::open(settings.clone(), &folder).await.unwrap();
         let stop = CancellationToken::new();
-        let sequencer = start_sequencer(&settings, folder, &stop);
-        Self { settings, layout, stop, sequencer }
+        let (own, settings_too, token) = (log.clone(), settings.clone(), stop.clone());
+        let sequencer = tokio::spawn(async move {
+            match sequencer {
+                Sequencer::Here => own.sequence(&folder, token).await,
+                Sequencer::Elsewhere => sequence(settings_too, &folder, token).await,
+            }
+        });
+        Self { settings, log, layout, stop, sequencer }
     }
 
     pub(crate) async fn stop_sequencer(&mut self) {
@@ -61,23 +80,13 @@ impl Bench {
         (&mut self.sequencer).await.unwrap().unwrap();
     }
 
-    /// Starts another sequencer, with its index in `folder`.
-    pub(crate) fn restart_sequencer(&mut self, folder: &Path) {
-        self.stop = CancellationToken::new();
-        self.sequencer = start_sequencer(&self.settings, folder, &self.stop);
-    }
-
-    pub(crate) async fn remove(mut self, others: &[&str]) {
-        self.stop_sequencer().await;
+    /// Deletes the topics, and `others`.
+    pub(crate) async fn remove(self, others: &[&str]) {
         let topics = [self.settings.commits(), self.settings.events(), self.settings.generation()];
         let all: Vec<&str> = topics.iter().map(String::as_str).chain(others.iter().copied()).collect();
+        drop(self.log);
         admin(&self.settings).delete_topics(&all, &options()).await.unwrap();
     }
-}
-
-fn start_sequencer(settings: &Settings, folder: &Path, stop: &CancellationToken) -> tokio::task::JoinHandle<anyhow::Result<()>> {
-    let (settings, folder, stop) = (settings.clone(), folder.to_owned(), stop.clone());
-    tokio::spawn(async move { sequence(settings, &folder, stop).await })
 }
 
 /// Every broker has a copy, and all but one must have a record: what the brokers' own defaults say.
@@ -92,38 +101,50 @@ pub(crate) async fn report(clients: &[&str]) -> Value {
     let clients: Vec<usize> = clients.iter().map(|clients| clients.parse().expect("a number of clients")).collect();
     let levels = if clients.is_empty() { CLIENTS.to_vec() } else { clients };
     let folder = tempfile::Builder::new().prefix("bench-log").tempdir_in(std::env::current_dir().unwrap()).unwrap();
-    let bench = Bench::start("appends", folder.path()).await;
-    let log = KafkaLog::open(bench.settings.clone(), folder.path()).await.unwrap();
+    let mut here = Bench::start("here", folder.path(), Sequencer::Here).await;
+    let mut elsewhere = Bench::start("elsewhere", folder.path(), Sequencer::Elsewhere).await;
     let streams = AtomicU64::new(0);
     let writer = || Writer { workspace: WORKSPACE, stream: u128::from(streams.fetch_add(1, Ordering::Relaxed)) };
-    let first = writer();
-    for number in 0..WARM_UP_COMMITS {
-        log.append(next(first, number)).await.unwrap();
+    for log in [&here.log, &elsewhere.log] {
+        let first = writer();
+        for number in 0..WARM_UP_COMMITS {
+            log.append(next(first, number)).await.unwrap();
+        }
     }
-    let raw = Raw::start(&bench).await;
+    let raw = Raw::start(&here).await;
     for _ in 0..WARM_UP_COMMITS {
-        raw.client().ask().await;
+        raw.client.ask().await;
     }
     let mut appends = Vec::new();
     for clients in levels {
-        let (mut with_raw, mut with_log) = (Vec::new(), Vec::new());
+        let (mut with_raw, mut with_here, mut with_elsewhere) = (Vec::new(), Vec::new(), Vec::new());
         for run in 0..runs() {
-            progress(&format!("{clients} clients, run {} of {}: raw, the log", run + 1, runs()));
+            progress(&format!("{clients} clients, run {} of {}: raw, the log, the log with its sequencer elsewhere", run + 1, runs()));
             with_raw.push(raw_round(&raw, clients).await);
-            with_log.push(log_round(&log, clients, &writer).await);
+            with_here.push(log_round(&here.log, clients, &writer).await);
+            with_elsewhere.push(log_round(&elsewhere.log, clients, &writer).await);
         }
-        let ratio = |of: fn(&Round) -> f64| median(with_log.iter().zip(&with_raw).map(|(log, raw)| of(log) / of(raw)));
         appends.push(json!({
-            "clients": clients, "raw": medians(&with_raw), "log": medians(&with_log),
-            "throughput_to_raw": ratio(|round| round.per_second), "p99_to_raw": ratio(|round| round.p99_ms),
+            "clients": clients, "raw": medians(&with_raw),
+            "log": beside(&with_here, &with_raw), "log_sequencer_elsewhere": beside(&with_elsewhere, &with_raw),
         }));
     }
     let raw_topic = raw.topic.clone();
     raw.stop();
-    drop(log);
-    let brokers = bench.layout.replication;
-    bench.remove(&[&raw_topic]).await;
+    here.stop_sequencer().await;
+    elsewhere.stop_sequencer().await;
+    let brokers = here.layout.replication;
+    here.remove(&[&raw_topic]).await;
+    elsewhere.remove(&[]).await;
     json!({ "runs": runs(), "brokers": brokers, "payload_bytes": PAYLOAD_BYTES, "round_ms": ROUND.as_millis(), "appends": appends })
+}
+
+/// Medians, and the medians of the ratios to what raw did in the same run.
+fn beside(log: &[Round], raw: &[Round]) -> Value {
+    let ratio = |of: fn(&Round) -> f64| median(log.iter().zip(raw).map(|(log, raw)| of(log) / of(raw)));
+    json!({
+        "figures": medians(log), "throughput_to_raw": ratio(|round| round.per_second), "p99_to_raw": ratio(|round| round.p99_ms),
+    })
 }
 
 async fn log_round(log: &KafkaLog, clients: usize, writer: &impl Fn() -> Writer) -> Round {
@@ -141,7 +162,7 @@ async fn log_round(log: &KafkaLog, clients: usize, writer: &impl Fn() -> Writer)
 
 async fn raw_round(raw: &Raw, clients: usize) -> Round {
     round(clients, |_| {
-        let client = raw.client();
+        let client = raw.client.clone();
         move |_| {
             let client = client.clone();
             async move { client.ask().await }
@@ -157,7 +178,7 @@ struct Raw {
     topic: String,
     client: RawClient,
     stop: Arc<AtomicBool>,
-    reader: JoinHandle<()>,
+    reader: std::thread::JoinHandle<()>,
 }
 
 #[derive(Clone)]
@@ -187,10 +208,6 @@ impl Raw {
         };
         let client = RawClient { topic: topic.as_str().into(), producer, waiting, next: Arc::default(), payload: payload.into() };
         Self { topic, client, stop, reader }
-    }
-
-    fn client(&self) -> RawClient {
-        self.client.clone()
     }
 
     fn stop(self) {

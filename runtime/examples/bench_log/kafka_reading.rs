@@ -1,14 +1,14 @@
 //! Reading a partition of a million events on Kafka: folding them beside a consumer that only counts bytes, and starting from nothing.
 
-use crate::kafka::{Bench, WORKSPACE, assigned};
+use crate::kafka::{Bench, Sequencer, WORKSPACE, assigned};
 use crate::rounds::{PAYLOAD_BYTES, Writer, commit, median, progress, runs};
 use futures::{StreamExt as _, TryStreamExt as _};
 use rdkafka::{Message as _, Offset};
-use runtime::log::kafka::{KafkaLog, Settings, check};
+use runtime::log::kafka::{KafkaLog, Settings, check, sequence};
 use runtime::log::{Expected, Log};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 const EVENTS: u64 = 1_000_000;
 const COMMIT_EVENTS: usize = 100;
@@ -19,15 +19,10 @@ const AT_A_TIME: usize = 64;
 
 pub(crate) async fn report() -> Value {
     let folder = tempfile::Builder::new().prefix("bench-log").tempdir_in(std::env::current_dir().unwrap()).unwrap();
-    let own = |name: String| {
-        let path = folder.path().join(name);
-        std::fs::create_dir(&path).unwrap();
-        path
-    };
-    let filled = own("filled".to_owned());
-    let mut bench = Bench::start("reading", &filled).await;
+    let mut bench = Bench::start("reading", folder.path(), Sequencer::Here).await;
     progress("filling a partition with a million events");
-    let seconds = fill(&bench.settings, &filled).await;
+    let seconds = fill(&bench.log).await;
+    bench.stop_sequencer().await;
     let (mut raw, mut folded) = (Vec::new(), Vec::new());
     for run in 0..runs() {
         progress(&format!("replay, run {} of {}: raw, the log", run + 1, runs()));
@@ -41,16 +36,21 @@ pub(crate) async fn report() -> Value {
     let (mut copy, mut verdict) = (Vec::new(), Vec::new());
     for run in 0..runs() {
         progress(&format!("cold start, run {} of {}", run + 1, runs()));
-        bench.stop_sequencer().await;
-        let cold = own(format!("cold-{run}"));
+        let cold = folder.path().join(format!("cold-{run}"));
+        std::fs::create_dir(&cold).unwrap();
         let started = Instant::now();
-        bench.restart_sequencer(&cold);
+        let stop = CancellationToken::new();
+        let sequencer = tokio::spawn({
+            let (settings, folder, stop) = (bench.settings.clone(), cold.clone(), stop.clone());
+            async move { sequence(settings, &folder, stop).await }
+        });
         let log = KafkaLog::open(bench.settings.clone(), &cold).await.unwrap();
         copy.push(started.elapsed().as_secs_f64());
-        log.append(commit(Writer { workspace: WORKSPACE, stream: u128::from(STREAMS) + run as u128 }, 0, Expected::Empty, 1))
-            .await
-            .unwrap();
+        let writer = Writer { workspace: WORKSPACE, stream: u128::from(STREAMS) + run as u128 };
+        log.append(commit(writer, 0, Expected::Empty, 1)).await.unwrap();
         verdict.push(started.elapsed().as_secs_f64());
+        stop.cancel();
+        sequencer.await.unwrap().unwrap();
         drop(log);
         std::fs::remove_dir_all(cold).unwrap();
     }
@@ -63,8 +63,7 @@ pub(crate) async fn report() -> Value {
     })
 }
 
-async fn fill(settings: &Settings, folder: &Path) -> f64 {
-    let log = KafkaLog::open(settings.clone(), folder).await.unwrap();
+async fn fill(log: &KafkaLog) -> f64 {
     let started = Instant::now();
     let commits = (0..EVENTS / COMMIT_EVENTS as u64)
         .map(|number| commit(Writer { workspace: WORKSPACE, stream: u128::from(number % STREAMS) }, number, Expected::Any, COMMIT_EVENTS));

@@ -9,8 +9,8 @@ use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use proto::{Metadata, NewEvent, StreamName};
 use runtime::log::sequencer::rule::outputs;
-use runtime::log::sequencer::{Assembler, Body, Output, PartitionState, validate};
-use runtime::log::{Commit, Expected, StreamAppend};
+use runtime::log::sequencer::{Assembler, Body, Decision, Output, PartitionState, validate};
+use runtime::log::{Commit, Expected, StreamAppend, Verdict};
 use stateright::{Checker as _, Model, Property};
 use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -42,6 +42,8 @@ struct State {
     read: usize,
     /// The reader met something that cannot be.
     is_disordered: bool,
+    /// An appender that was told as soon as its commit was judged was told what no reader will read.
+    is_told_wrong: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +85,12 @@ impl Sequencer {
 }
 
 impl Protocol {
+    /// The verdict on a commit if nothing goes wrong.
+    fn verdict(&self, ordered: &[usize], id: CommitId) -> Verdict {
+        let said: Vec<_> = self.truth(ordered).into_iter().filter(|output| output.commit == id).collect();
+        Output::verdict(&said)
+    }
+
     /// What the outputs are if nothing goes wrong.
     fn truth(&self, ordered: &[usize]) -> Vec<Output> {
         let mut state = PartitionState::default();
@@ -123,6 +131,7 @@ impl Model for Protocol {
             reader: Assembler::default(),
             read: 0,
             is_disordered: false,
+            is_told_wrong: false,
         }]
     }
 
@@ -172,7 +181,10 @@ impl Model for Protocol {
                 let known = sequencer.state.as_mut()?;
                 let commit = self.commits[next.ordered[sequencer.next_commit]].clone();
                 let decision = validate(known, &commit);
+                let (id, repeated) = (commit.id, if let Decision::Repeat(first) = &decision { Some(first.clone()) } else { None });
                 let said = outputs(commit, sequencer.next_commit as u64, decision);
+                let told = repeated.unwrap_or_else(|| Output::verdict(&said));
+                next.is_told_wrong |= told != self.verdict(&next.ordered, id);
                 known.fold(&said);
                 sequencer.on_the_way.extend(said);
                 sequencer.next_commit += 1;
@@ -206,6 +218,7 @@ impl Model for Protocol {
                 };
                 !state.sequencers.iter().any(is_done) || read_all(&state.log) == Some(model.truth(&state.ordered))
             }),
+            Property::always("who is told at once is told what every reader reads", |_: &Protocol, state: &State| !state.is_told_wrong),
             Property::always("positions and versions rise one by one", |_: &Protocol, state: &State| {
                 let events = read_all(&state.log).unwrap_or_default();
                 let events: Vec<_> =

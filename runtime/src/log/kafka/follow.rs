@@ -1,24 +1,26 @@
-//! Follows the events topic into local copies, and answers appenders when their verdict arrives.
+//! Follows the events topic: answers appenders when their verdict arrives, and then writes the local copies.
+//!
+//! Two threads, so that nobody waits for a disk: one reads and answers, the other writes what was answered. What lies between them is limited.
 
+use super::answers::{Answer, Answers};
 use super::settings::Settings;
 use super::{topics, wire};
 use crate::log::sequencer::{Assembler, Output};
 use crate::log::sqlite::{Followed, Replica};
-use crate::log::{AppendError, Appended, Verdict};
-use anyhow::Context as _;
-use domain::id::{CommitId, WorkspaceId};
+use anyhow::{Context as _, anyhow};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
-/// Records that are written to the copies at once: appenders wait for the write.
-const BATCH_RECORDS_MAX: usize = 2_048;
+/// Records that are read before appenders are answered: the first one's answer waits for all of them.
+const BATCH_RECORDS_MAX: usize = 256;
+
+/// Batches that wait to be written to the copies, and are then written together; more hold up the reading.
+const BATCHES_AHEAD_MAX: usize = 16;
 
 /// How long to wait for a record before looking whether to stop.
 const IDLE: Duration = Duration::from_millis(100);
@@ -26,72 +28,17 @@ const IDLE: Duration = Duration::from_millis(100);
 /// How long the brokers may send nothing although there is more.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-type Key = (WorkspaceId, CommitId);
-
-/// Appenders that wait for their verdict.
-#[derive(Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<HashMap<Key, Vec<oneshot::Sender<Verdict>>>>>);
-
-impl Waiting {
-    /// Returns where the verdict on a commit will arrive.
-    pub(super) fn register(&self, key: Key) -> oneshot::Receiver<Verdict> {
-        let (sender, receiver) = oneshot::channel();
-        self.lock().entry(key).or_default().push(sender);
-        receiver
-    }
-
-    /// Forgets those who no longer wait.
-    pub(super) fn forget(&self, key: Key) {
-        let mut waiting = self.lock();
-        if let Some(senders) = waiting.get_mut(&key) {
-            senders.retain(|sender| !sender.is_closed());
-            if senders.is_empty() {
-                waiting.remove(&key);
-            }
-        }
-    }
-
-    fn tell(&self, commits: &[Vec<Output>]) {
-        let mut waiting = self.lock();
-        for outputs in commits {
-            let Some(first) = outputs.first() else { continue };
-            for sender in waiting.remove(&(first.body.workspace(), first.commit)).into_iter().flatten() {
-                // Whoever gave up learns it by asking again.
-                drop(sender.send(Output::verdict(outputs)));
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Vec<oneshot::Sender<Verdict>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Turns a verdict that was just given into an append's answer.
-pub(super) fn answer(verdict: Verdict, is_repeat: bool) -> Result<Appended, AppendError> {
-    match verdict {
-        Verdict::Accepted(appended) => Ok(Appended { is_repeat, ..appended }),
-        Verdict::Rejected(conflict) => Err(conflict.into()),
-    }
-}
-
 /// One partition's copy, and how far it is.
 pub(super) struct Copy {
-    pub(super) replica: Replica,
-    pub(super) followed: Followed,
-    pub(super) assembler: Assembler,
-    batch: Vec<Vec<Output>>,
-    is_dirty: bool,
-    /// The offset after the last record that was looked at.
-    looked_at: i64,
+    replica: Replica,
+    followed: Followed,
     seen: Arc<AtomicI64>,
 }
 
 impl Copy {
     pub(super) fn new(replica: Replica, followed: Followed) -> Self {
-        let assembler = Assembler::after(followed.last, replica.next_position());
-        let looked_at = followed.next_offset;
-        Self { replica, followed, assembler, batch: Vec::new(), is_dirty: false, looked_at, seen: Arc::new(looked_at.into()) }
+        let seen = Arc::new(followed.next_offset.into());
+        Self { replica, followed, seen }
     }
 
     /// Returns the offset below which everything is in the copy; it rises.
@@ -99,40 +46,94 @@ impl Copy {
         self.seen.clone()
     }
 
+    /// Returns the commit that the copy needs next, by its offset.
+    pub(super) fn next_commit(&self) -> u64 {
+        next_commit(&self.followed)
+    }
+}
+
+fn next_commit(followed: &Followed) -> u64 {
+    followed.last.map_or(0, |last| last.commit_offset + 1)
+}
+
+/// Whole commits of one partition in order, and how far that goes.
+struct Batch {
+    partition: usize,
+    commits: Vec<Vec<Output>>,
+    followed: Followed,
+    /// The offset after the last record that was looked at.
+    looked_at: i64,
+}
+
+/// One partition as it is read.
+struct Track {
+    assembler: Assembler,
+    followed: Followed,
+    commits: Vec<Vec<Output>>,
+    looked_at: i64,
+    is_dirty: bool,
+}
+
+impl Track {
+    fn new(copy: &Copy) -> Self {
+        let assembler = Assembler::after(copy.followed.last, copy.replica.next_position());
+        let (followed, looked_at) = (copy.followed.clone(), copy.followed.next_offset);
+        Self { assembler, followed, commits: Vec::new(), looked_at, is_dirty: false }
+    }
+
     fn take(&mut self, record: &BorrowedMessage<'_>) -> anyhow::Result<()> {
         let place = || format!("record {} of partition {} of {}", record.offset(), record.partition(), record.topic());
         let output = wire::output_from_record(record).with_context(|| format!("{} cannot be read", place()))?;
         let last = output.place;
-        self.looked_at = record.offset() + 1;
+        (self.looked_at, self.is_dirty) = (record.offset() + 1, true);
         if let Some(commit) = self.assembler.push(output).with_context(place)? {
-            self.batch.push(commit);
+            self.commits.push(commit);
             // Only at the end of a commit: what is read again after a restart starts with a whole one, or is known.
             self.followed.last = Some(last);
             self.followed.next_offset = record.offset() + 1;
-            self.is_dirty = true;
         }
         Ok(())
     }
 
-    fn write(&mut self, waiting: &Waiting) -> anyhow::Result<()> {
-        if self.is_dirty {
-            self.replica.record(&self.batch, &self.followed)?;
-            waiting.tell(&self.batch);
-            self.batch.clear();
-            self.is_dirty = false;
-        }
-        self.seen.store(self.looked_at, Ordering::Release);
-        Ok(())
+    /// Returns what was read since the last time.
+    fn batch(&mut self, partition: usize) -> Option<Batch> {
+        std::mem::take(&mut self.is_dirty).then(|| Batch {
+            partition,
+            commits: std::mem::take(&mut self.commits),
+            followed: self.followed.clone(),
+            looked_at: self.looked_at,
+        })
     }
 }
 
 /// Follows every partition until told to stop; blocking.
-pub(super) fn follow(settings: &Settings, mut copies: Vec<Copy>, waiting: &Waiting, stop: &AtomicBool) -> anyhow::Result<()> {
+pub(super) fn follow(settings: &Settings, copies: Vec<Copy>, answers: &Answers, stop: &AtomicBool) -> anyhow::Result<()> {
+    let mut tracks: Vec<Track> = copies.iter().map(Track::new).collect();
+    let (ahead, batches) = flume::bounded(BATCHES_AHEAD_MAX);
+    std::thread::scope(|scope| {
+        let writing = std::thread::Builder::new()
+            .name("log-copier".to_owned())
+            .spawn_scoped(scope, move || write(copies, &batches, answers))
+            .context("starting the thread that copies the log")?;
+        let read = read(settings, &mut tracks, answers, &ahead, stop);
+        drop(ahead);
+        // Reading also ends when nobody writes any more; then the cause lies there.
+        writing.join().unwrap_or_else(|_| Err(anyhow!("the thread that copies the log panicked"))).and(read)
+    })
+}
+
+fn read(
+    settings: &Settings,
+    tracks: &mut [Track],
+    answers: &Answers,
+    ahead: &flume::Sender<Batch>,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
     let topic = settings.events();
     let client: BaseConsumer = settings.reader("follower").create().context("starting the reader of events")?;
     let mut partitions = TopicPartitionList::new();
-    for (partition, copy) in (0..).zip(&copies) {
-        partitions.add_partition_offset(&topic, partition, Offset::Offset(copy.followed.next_offset))?;
+    for (partition, track) in (0..).zip(&*tracks) {
+        partitions.add_partition_offset(&topic, partition, Offset::Offset(track.looked_at))?;
     }
     client.assign(&partitions)?;
     while !stop.load(Ordering::Relaxed) {
@@ -142,7 +143,7 @@ pub(super) fn follow(settings: &Settings, mut copies: Vec<Copy>, waiting: &Waiti
                 None => break,
                 Some(Ok(record)) => {
                     let index = usize::try_from(record.partition()).context("a partition below zero")?;
-                    copies.get_mut(index).context("a partition that the log does not have")?.take(&record)?;
+                    tracks.get_mut(index).context("a partition that the log does not have")?.take(&record)?;
                 }
                 Some(Err(error)) if is_passing(&error) => {
                     tracing::warn!(error = %error, "the brokers are not there, waiting for them");
@@ -151,8 +152,31 @@ pub(super) fn follow(settings: &Settings, mut copies: Vec<Copy>, waiting: &Waiti
             }
             wait = Duration::ZERO;
         }
-        for copy in &mut copies {
-            copy.write(waiting)?;
+        for (partition, track) in tracks.iter_mut().enumerate() {
+            let Some(batch) = track.batch(partition) else { continue };
+            answers.tell(partition, next_commit(&batch.followed), batch.commits.iter().filter_map(|outputs| Answer::of(outputs)));
+            if ahead.send(batch).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes what was read, as much at once as waits, until nothing more comes.
+fn write(mut copies: Vec<Copy>, batches: &flume::Receiver<Batch>, answers: &Answers) -> anyhow::Result<()> {
+    while let Ok(first) = batches.recv() {
+        let mut waiting: Vec<Batch> = std::iter::once(first).chain(batches.try_iter().take(BATCHES_AHEAD_MAX)).collect();
+        waiting.sort_by_key(|batch| batch.partition);
+        for together in waiting.chunk_by_mut(|one, other| one.partition == other.partition) {
+            let commits: Vec<Vec<Output>> = together.iter_mut().flat_map(|batch| std::mem::take(&mut batch.commits)).collect();
+            let [.., last] = together else { continue };
+            let copy = &mut copies[last.partition];
+            if !commits.is_empty() {
+                copy.replica.record(&commits, &last.followed)?;
+                answers.copied(last.partition, next_commit(&last.followed));
+            }
+            copy.seen.store(last.looked_at, Ordering::Release);
         }
     }
     Ok(())

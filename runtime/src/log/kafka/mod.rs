@@ -3,6 +3,7 @@
 //! See [`super::sequencer`] for the rule and ARCHITECTURE.md for why nothing here rests on Kafka's transactions. Every process that reads
 //! keeps a copy of the events in local files, for reading by position, stream and commit id; a lost copy is read again from the topic.
 
+mod answers;
 mod check;
 mod follow;
 mod index;
@@ -20,17 +21,19 @@ pub(crate) use wire::event_from_record;
 
 use super::sqlite::{Followed, Replica, SqliteLog};
 use super::{AppendError, Appended, Commit, Filter, Log, Partition, Reading, Verdict};
+use answers::{Answer, Answers};
 use anyhow::Context as _;
 use domain::id::{CommitId, WorkspaceId};
-use follow::{Copy, Waiting};
+use follow::Copy;
 use proto::{Recorded, StreamName};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long `append` waits for a verdict; afterwards the outcome is not known. Longer than the election of a broker and of a sequencer.
 pub const APPEND_DEADLINE: Duration = Duration::from_secs(30);
@@ -44,9 +47,6 @@ const CATCH_UP_DEADLINE: Duration = Duration::from_secs(1_800);
 /// How often it is looked at how far that is.
 const CATCH_UP_POLL: Duration = Duration::from_millis(10);
 
-/// How long a verdict that is in the copy may take to reach the one who waits for it.
-const HANDOVER: Duration = Duration::from_millis(20);
-
 /// Pause before a record is offered again to a producer whose queue is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 
@@ -55,12 +55,12 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 pub struct KafkaLog(Arc<Shared>);
 
 struct Shared {
+    settings: Settings,
     commits: String,
     producer: FutureProducer,
     copies: Vec<SqliteLog>,
-    waiting: Waiting,
+    answers: Answers,
     stop: Arc<AtomicBool>,
-    failure: Arc<OnceLock<String>>,
     generation: Generation,
 }
 
@@ -80,27 +80,27 @@ impl KafkaLog {
         topics::check_partitions(&settings, &generation).await?;
         let producer: FutureProducer =
             settings.appender(APPEND_DEADLINE.as_millis()).create().context("starting the producer of commits")?;
-        let (folder, waiting, stop, failure) = (folder.to_owned(), Waiting::default(), Arc::<AtomicBool>::default(), Arc::default());
-        let commits = settings.commits();
+        let (folder, stop) = (folder.to_owned(), Arc::<AtomicBool>::default());
         let opening = {
             let (settings, generation) = (settings.clone(), generation.clone());
             tokio::task::spawn_blocking(move || open_copies(&settings, &generation, &folder))
         };
         let (copies, logs, ends) = opening.await.context("opening the copies of the log panicked")??;
         let behind: Vec<_> = copies.iter().map(Copy::seen).zip(ends).collect();
-        let follower = (waiting.clone(), stop.clone(), Arc::<OnceLock<String>>::clone(&failure));
+        let answers = Answers::new(copies.iter().map(Copy::next_commit));
+        let follower = (settings.clone(), answers.clone(), stop.clone());
         std::thread::Builder::new()
             .name("log-follower".to_owned())
             .spawn(move || {
-                let (waiting, stop, failure) = follower;
-                if let Err(error) = follow::follow(&settings, copies, &waiting, &stop) {
+                let (settings, answers, stop) = follower;
+                if let Err(error) = follow::follow(&settings, copies, &answers, &stop) {
                     tracing::error!(error = format!("{error:#}"), "the log can no longer be followed");
-                    // Set once, by this thread alone.
-                    drop(failure.set(format!("{error:#}")));
+                    answers.fail(format!("{error:#}"));
                 }
             })
             .context("starting the log's follower thread")?;
-        let log = Self(Arc::new(Shared { commits, producer, copies: logs, waiting, stop, failure, generation }));
+        let commits = settings.commits();
+        let log = Self(Arc::new(Shared { settings, commits, producer, copies: logs, answers, stop, generation }));
         tokio::time::timeout(CATCH_UP_DEADLINE, log.catch_up(&behind)).await.with_context(|| {
             format!("copying the log took more than {} s; what is copied stays, so start again", CATCH_UP_DEADLINE.as_secs())
         })??;
@@ -110,7 +110,7 @@ impl KafkaLog {
     /// Waits until the copies hold what was on the topic when they were opened.
     async fn catch_up(&self, behind: &[(Arc<AtomicI64>, i64)]) -> anyhow::Result<()> {
         while behind.iter().any(|(seen, end)| seen.load(Ordering::Acquire) < *end) {
-            if let Some(reason) = self.0.failure.get() {
+            if let Some(reason) = self.0.answers.failure() {
                 anyhow::bail!("the log cannot be followed: {reason}");
             }
             tokio::time::sleep(CATCH_UP_POLL).await;
@@ -122,6 +122,23 @@ impl KafkaLog {
     #[must_use]
     pub fn generation(&self) -> &Generation {
         &self.0.generation
+    }
+
+    /// Sequences like [`sequence()`], and answers this log's own appenders as soon as their commit is judged: others wait until its events
+    /// are on the topic and come back.
+    ///
+    /// # Errors
+    /// As [`sequence()`].
+    pub async fn sequence(&self, folder: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
+        // Not `self`: the log ends with its last handle, and whoever works for it does not hold one.
+        let (settings, answers) = (self.0.settings.clone(), self.0.answers.clone());
+        sequence::sequence_and_answer(settings, folder, shutdown, Some(answers)).await
+    }
+
+    /// Returns the copy of a partition, with everything in it that was answered before.
+    async fn fresh(&self, partition: Partition) -> &SqliteLog {
+        self.0.answers.until_fresh(partition.0 as usize).await;
+        self.copy(partition)
     }
 
     fn copy(&self, partition: Partition) -> &SqliteLog {
@@ -145,7 +162,7 @@ impl KafkaLog {
     async fn decided(&self, commit: Commit) -> Result<Appended, AppendError> {
         let copy = self.copy(self.partition(commit.workspace));
         let (workspace, id) = (commit.workspace, commit.id);
-        let mut verdict = self.0.waiting.register((workspace, id));
+        let mut told = self.0.answers.register((workspace, id));
         let mut delivery = self.send(&commit).await?;
         let mut is_delivered = false;
         let mut lookup = tokio::time::interval(LOOKUP_EVERY);
@@ -153,23 +170,19 @@ impl KafkaLog {
         loop {
             tokio::select! {
                 biased;
-                Ok(first) = &mut verdict => return follow::answer(first, false),
+                Ok(answer) = &mut told => return answer.result(),
                 result = &mut delivery, if !is_delivered => match result {
                     Ok(Ok(_)) => is_delivered = true,
                     Ok(Err((error, _))) => return Err(AppendError::Unknown(error.into())),
                     Err(_) => return Err(AppendError::Unknown(anyhow::anyhow!("the producer of commits has stopped"))),
                 },
                 _ = lookup.tick(), if is_delivered => {
-                    if let Some(reason) = self.0.failure.get() {
+                    if let Some(reason) = self.0.answers.failure() {
                         return Err(AppendError::Unknown(anyhow::anyhow!("the log can no longer be followed: {reason}")));
                     }
-                    let known = copy.verdict(workspace, id).await.map_err(AppendError::Unknown)?;
-                    if let Some(known) = known {
-                        // Either it was judged long ago, or just now and the message is on its way.
-                        return match tokio::time::timeout(HANDOVER, &mut verdict).await {
-                            Ok(Ok(first)) => follow::answer(first, false),
-                            Ok(Err(_)) | Err(_) => follow::answer(known, true),
-                        };
+                    if let Some(verdict) = copy.verdict(workspace, id).await.map_err(AppendError::Unknown)? {
+                        // Judged long ago; or just now, and then it was told before it was copied.
+                        return told.try_recv().unwrap_or(Answer { verdict, is_repeat: true }).result();
                     }
                 }
             }
@@ -182,8 +195,10 @@ impl Log for KafkaLog {
         commit.check()?;
         let started = std::time::Instant::now();
         let key = (commit.workspace, commit.id);
+        let partition = self.partition(commit.workspace).0 as usize;
         let result = tokio::time::timeout(APPEND_DEADLINE, self.decided(commit)).await;
-        self.0.waiting.forget(key);
+        self.0.answers.forget(key);
+        self.0.answers.until_not_far_behind(partition).await;
         metrics::histogram!("clipflow_log_append_seconds").record(started.elapsed().as_secs_f64());
         result.unwrap_or_else(|_| {
             let reason = format!("no verdict came within {} s: is a sequencer running?", APPEND_DEADLINE.as_secs());
@@ -192,7 +207,7 @@ impl Log for KafkaLog {
     }
 
     async fn verdict(&self, workspace: WorkspaceId, commit: CommitId) -> anyhow::Result<Option<Verdict>> {
-        self.copy(self.partition(workspace)).verdict(workspace, commit).await
+        self.fresh(self.partition(workspace)).await.verdict(workspace, commit).await
     }
 
     async fn read_stream(
@@ -202,7 +217,7 @@ impl Log for KafkaLog {
         from_version: u64,
         limit: usize,
     ) -> anyhow::Result<Vec<Recorded>> {
-        self.copy(self.partition(workspace)).read_stream(workspace, stream, from_version, limit).await
+        self.fresh(self.partition(workspace)).await.read_stream(workspace, stream, from_version, limit).await
     }
 
     fn read(&self, partition: Partition, from: u64, filter: Filter) -> Reading {
@@ -210,7 +225,7 @@ impl Log for KafkaLog {
     }
 
     async fn head(&self, partition: Partition) -> anyhow::Result<u64> {
-        self.copy(partition).head(Partition::EMBEDDED).await
+        self.fresh(partition).await.head(Partition::EMBEDDED).await
     }
 
     fn partition(&self, workspace: WorkspaceId) -> Partition {

@@ -3,6 +3,7 @@
 //! Several may run; a consumer group gives each partition to one of them. That is for thrift only: two that believe they have the same
 //! partition write the same outputs, and readers drop the second of each.
 
+use super::answers::{Answer, Answers, Key};
 use super::index::{Index, Unsaved};
 use super::settings::Settings;
 use super::topics::{self, Generation};
@@ -33,6 +34,10 @@ const SAVE_COMMITS: u64 = 100_000;
 /// How long outputs may take to be acknowledged before the state is saved, and at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long outputs wait for company where appenders are answered already: a request to the brokers costs as much as 50 records in one, and
+/// brokers that answer fewer requests order commits faster. Others' verdicts and every reader wait so much longer. Without answers it is 0.
+const LINGER_MS_ANSWERING: u32 = 2;
+
 /// Streams kept in memory per partition, the latest; about 150 bytes each. Others are looked up in the index.
 const WARM_STREAMS_MAX: usize = 100_000;
 
@@ -44,16 +49,36 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 /// # Errors
 /// When the brokers refuse us, an output could not be written, or the events are out of order. It is safe to start again.
 pub async fn sequence(settings: Settings, folder: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
+    sequence_and_answer(settings, folder, shutdown, None).await
+}
+
+/// The same; appenders of this process are told through `answers` as soon as their commit is judged.
+///
+/// That is before its events are on the topic, and yet it can be relied on: the commit itself is on the brokers, because only such can be read,
+/// and every sequencer that ever comes judges it like this one (`sequencer_model.rs` checks that). Only reading it back has to wait.
+pub(super) async fn sequence_and_answer(
+    settings: Settings,
+    folder: &Path,
+    shutdown: CancellationToken,
+    answers: Option<Answers>,
+) -> anyhow::Result<()> {
     let generation = topics::generation(&settings).await?;
     topics::check_partitions(&settings, &generation).await?;
     let folder = folder.to_owned();
-    let work = tokio::task::spawn_blocking(move || run(&settings, &generation, folder, &shutdown));
+    let work = tokio::task::spawn_blocking(move || run(&settings, &generation, folder, &shutdown, answers.as_ref()));
     work.await.context("the sequencer panicked")?
 }
 
-fn run(settings: &Settings, generation: &Generation, folder: PathBuf, shutdown: &CancellationToken) -> anyhow::Result<()> {
+fn run(
+    settings: &Settings,
+    generation: &Generation,
+    folder: PathBuf,
+    shutdown: &CancellationToken,
+    answers: Option<&Answers>,
+) -> anyhow::Result<()> {
+    let linger_ms = if answers.is_some() { LINGER_MS_ANSWERING } else { 0 };
     let producer: ThreadedProducer<Deliveries> =
-        settings.outputs().create_with_context(Deliveries::default()).context("starting the producer of events")?;
+        settings.outputs(linger_ms).create_with_context(Deliveries::default()).context("starting the producer of events")?;
     let group =
         Group { settings: settings.clone(), generation: generation.clone(), folder, owned: Mutex::default(), failure: Mutex::default() };
     let client: BaseConsumer<Group> =
@@ -73,7 +98,10 @@ fn run(settings: &Settings, generation: &Generation, folder: PathBuf, shutdown: 
             None => {}
             Some(Ok(record)) => {
                 if let Some(partition) = owned.get_mut(&record.partition()) {
-                    partition.take(&record, &producer, &events)?;
+                    let told = partition.take(&record, &producer, &events)?;
+                    if let Some(answers) = answers {
+                        answers.tell(partition.number.cast_unsigned() as usize, partition.answered(), told);
+                    }
                 }
             }
             Some(Err(error)) if follow::is_passing(&error) => {
@@ -219,10 +247,16 @@ impl Partition {
         .context("reading back events")
     }
 
-    fn take(&mut self, record: &BorrowedMessage<'_>, producer: &ThreadedProducer<Deliveries>, events: &str) -> anyhow::Result<()> {
+    /// Judges the commit of a record and writes what counts; returns what its appender may be told.
+    fn take(
+        &mut self,
+        record: &BorrowedMessage<'_>,
+        producer: &ThreadedProducer<Deliveries>,
+        events: &str,
+    ) -> anyhow::Result<Option<(Key, Answer)>> {
         let offset = u64::try_from(record.offset()).context("an offset below zero")?;
         if offset < self.next_commit {
-            return Ok(());
+            return Ok(None);
         }
         self.next_commit = offset + 1;
         let commit = match wire::commit_from_bytes(record.payload().unwrap_or_default()) {
@@ -231,7 +265,7 @@ impl Partition {
                 // The same bytes are no commit for any sequencer.
                 tracing::error!(offset, partition = self.number, error = ?error, "skipped a record that is not a commit");
                 metrics::counter!("clipflow_log_undecodable_commits_total").increment(1);
-                return Ok(());
+                return Ok(None);
             }
         };
         for key in self.state.cold(&commit) {
@@ -243,13 +277,26 @@ impl Partition {
         }
         let decision = validate(&self.state, &commit);
         metrics::counter!("clipflow_log_commits_total", "verdict" => name(&decision)).increment(1);
+        let repeated = match &decision {
+            Decision::Repeat(verdict) => Some(((commit.workspace, commit.id), Answer { verdict: verdict.clone(), is_repeat: true })),
+            Decision::Accepted { .. } | Decision::Rejected(_) => None,
+        };
         let outputs = outputs(commit, offset, decision);
+        let told = repeated.or_else(|| Answer::of(&outputs));
         self.fold(&outputs)?;
         for output in outputs {
             write(output, self.number, producer, events)?;
         }
         self.commits_since_save += 1;
-        if self.commits_since_save >= SAVE_COMMITS { self.save(producer) } else { Ok(()) }
+        if self.commits_since_save >= SAVE_COMMITS {
+            self.save(producer)?;
+        }
+        Ok(told)
+    }
+
+    /// Returns the offset below which every commit that counts was judged.
+    fn answered(&self) -> u64 {
+        self.state.last().map_or(0, |last| last.commit_offset + 1)
     }
 
     fn fold(&mut self, outputs: &[Output]) -> anyhow::Result<()> {

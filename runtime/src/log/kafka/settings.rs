@@ -103,10 +103,10 @@ impl Settings {
         config
     }
 
-    /// For outputs: never skips a record and never gives up; what cannot be written ends the sequencer.
-    pub(super) fn outputs(&self) -> ClientConfig {
+    /// For outputs: never skips a record and never gives up; what cannot be written ends the sequencer. They may wait for `linger_ms` for company.
+    pub(super) fn outputs(&self, linger_ms: u32) -> ClientConfig {
         let mut config = self.durable("sequencer");
-        config.set("enable.gapless.guarantee", "true").set("message.timeout.ms", "0");
+        config.set("enable.gapless.guarantee", "true").set("message.timeout.ms", "0").set("linger.ms", linger_ms.to_string());
         config
     }
 

@@ -13,7 +13,7 @@ use proto::cloudevents::{COMMIT_REJECTED, PROTOBUF};
 use proto::log_v1 as wire;
 use proto::{Metadata, NewEvent, Recorded, cloudevents};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
-use std::collections::HashMap;
+use std::cell::Cell;
 use uuid::Uuid;
 
 /// The header that names the value's media type.
@@ -168,13 +168,21 @@ pub(crate) fn event_from_record(record: &impl Message) -> anyhow::Result<Option<
 /// Reads a record of the events topic.
 pub(super) fn output_from_record(record: &impl Message) -> anyhow::Result<Output> {
     let headers = record.headers().context("it has no headers")?;
-    let mut attributes = HashMap::with_capacity(headers.count());
+    let mut attributes = Vec::with_capacity(headers.count());
     for header in headers.iter() {
         if let (Some(name), Some(value)) = (header.key.strip_prefix("ce_"), header.value) {
-            attributes.insert(name, std::str::from_utf8(value).with_context(|| format!("{name} is not text"))?);
+            attributes.push((name, std::str::from_utf8(value).with_context(|| format!("{name} is not text"))?));
         }
     }
-    let get = |name: &str| attributes.get(name).copied();
+    // They are looked up about in the order in which they are written, so the search goes on where the last one ended: a map costs more.
+    let cursor = Cell::new(0);
+    let get = |name: &str| {
+        let (before, after) = attributes.split_at(cursor.get());
+        let found = after.iter().chain(before).position(|(known, _)| *known == name)?;
+        let index = (cursor.get() + found) % attributes.len();
+        cursor.set(index + 1);
+        Some(attributes[index].1)
+    };
     let required = |name: &str| get(name).with_context(|| format!("{name} is missing"));
     let payload = record.payload().unwrap_or_default();
     let commit = required("commitid")?.parse()?;

@@ -3,7 +3,7 @@
 //! It can always be made again, so a commit need not reach the disk at once: after a power cut the file is consistent, a little older.
 
 use super::writer::{EventPlace, HEADS_MAX, State, insert, remember_accepted, remember_rejected};
-use super::{Shared, SqliteLog, connect, migrate, signed, unsigned, verdict};
+use super::{Shared, SqliteLog, connect, migrate, signed, unsigned};
 use crate::log::sequencer::{Body, Output, Place};
 use crate::log::{Appended, Verdict};
 use anyhow::Context as _;
@@ -126,16 +126,14 @@ impl State {
             anyhow::ensure!(event.position == self.next_position, "position {} follows {}", event.position, self.next_position);
             let mut head = self.stream_to_write(connection, event.workspace, &event.stream)?;
             let place = EventPlace { position: event.position, stream: head.key, version: event.version };
-            let Recorded { id, event_type, schema_version, payload, .. } = event.clone();
-            insert(connection, place, &NewEvent { id, event_type, schema_version, payload }, &event.metadata)?;
+            let Recorded { id, event_type, schema_version, payload, .. } = event;
+            let (event_type, payload) = (event_type.clone(), payload.clone());
+            insert(connection, place, &NewEvent { id: *id, event_type, schema_version: *schema_version, payload }, &event.metadata)?;
             head.last = Some(event.version);
             self.next_position += 1;
             self.heads.insert((event.workspace, event.stream.clone()), head);
         }
         // A commit id that was forgotten and judged again keeps its first verdict here.
-        if verdict(connection, id.0, id.1)?.is_some() {
-            return Ok(());
-        }
         match Output::verdict(outputs) {
             Verdict::Accepted(Appended { first_position, last_position, .. }) => {
                 Ok(remember_accepted(connection, id, first_position, last_position)?)

@@ -242,21 +242,21 @@ pub(super) fn insert(connection: &Connection, place: EventPlace, event: &NewEven
     Ok(())
 }
 
+/// The first verdict on a commit id stands: what is there already is left.
 pub(super) fn remember_accepted(connection: &Connection, commit: (WorkspaceId, CommitId), first: u64, last: u64) -> rusqlite::Result<()> {
     let (workspace, id) = commit;
-    connection.prepare_cached("INSERT INTO commits (workspace, id, first_position, last_position) VALUES (?, ?, ?, ?)")?.execute((
-        workspace.0.as_bytes(),
-        id.0.as_bytes(),
-        signed(first),
-        signed(last),
-    ))?;
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO commits (workspace, id, first_position, last_position) VALUES (?, ?, ?, ?)")?
+        .execute((workspace.0.as_bytes(), id.0.as_bytes(), signed(first), signed(last)))?;
     Ok(())
 }
 
 pub(super) fn remember_rejected(connection: &Connection, commit: (WorkspaceId, CommitId), conflict: &Conflict) -> rusqlite::Result<()> {
     let (workspace, id) = commit;
     connection
-        .prepare_cached("INSERT INTO commits (workspace, id, conflict_stream, conflict_expected, conflict_actual) VALUES (?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT OR IGNORE INTO commits (workspace, id, conflict_stream, conflict_expected, conflict_actual) VALUES (?, ?, ?, ?, ?)",
+        )?
         .execute((
             workspace.0.as_bytes(),
             id.0.as_bytes(),
