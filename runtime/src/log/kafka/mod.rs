@@ -165,8 +165,8 @@ impl KafkaLog {
         let mut told = self.0.answers.register((workspace, id));
         let mut delivery = self.send(&commit).await?;
         let mut is_delivered = false;
-        let mut lookup = tokio::time::interval(LOOKUP_EVERY);
-        lookup.tick().await;
+        // Not `interval`, whose first tick is at once, and at once is up to a millisecond later.
+        let mut lookup = tokio::time::interval_at(tokio::time::Instant::now() + LOOKUP_EVERY, LOOKUP_EVERY);
         loop {
             tokio::select! {
                 biased;
