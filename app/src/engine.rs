@@ -179,9 +179,11 @@ impl Engine {
             shutdown,
         };
         let mut engine = Self { surroundings, tasks: JoinSet::new() };
-        if let Some(settings) = store.kafka.clone().filter(|_| roles.contains(&Role::Sequencer)) {
-            let (folder, shutdown) = (store.folder.clone(), engine.surroundings.shutdown.clone());
-            engine.tasks.spawn(async move { kafka::sequence(settings, &folder, shutdown).await });
+        if let AnyLog::Kafka(log) = &store.log
+            && roles.contains(&Role::Sequencer)
+        {
+            let (log, folder, shutdown) = (log.clone(), store.folder.clone(), engine.surroundings.shutdown.clone());
+            engine.tasks.spawn(async move { log.sequence(&folder, shutdown).await });
         }
         if store.kafka.is_some() {
             store.create_workspace().await?;

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import logs
 from measure import RUNS, Cost, median, run, side_by_side, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,21 +171,6 @@ def first_clip(events: list[dict]) -> float:
     return (at("clip.rendered") - at("video.submitted")).total_seconds()
 
 
-def log() -> str:
-    """The example takes its own medians: it lets the log and bare SQLite take turns on the same disk."""
-    report = run(["cargo", "run", "--release", "--locked", "--quiet", "-p", "runtime", "--example", "bench_log", "--", "embedded"]).json()
-    rows = []
-    for level in report["appends"]:
-        rows.append([f"{level['writers']} writers", *figures(level["log"]), *figures(level["bare_sqlite"]), f"{level['log_to_bare']:.2f}×"])
-    ours, bare = report["replay"]["log_events_per_second"], report["replay"]["bare_rows_per_second"]
-    rows.append(["replay", f"{ours:,.0f}/s", "", f"{bare:,.0f}/s", "", f"{ours / bare:.2f}×"])
-    return table(["conditional appends", "ClipFlow", "p99", "bare SQLite", "p99", "of bare"], rows)
-
-
-def figures(measured: dict) -> list[str]:
-    return [f"{measured['appends_per_second']:,.0f}/s", f"{measured['p99_ms']:.1f} ms"]
-
-
 def build() -> str:
     """Cold once, because it takes long; the rest as often as the others. A wrapper would hide what a change costs."""
     with tempfile.TemporaryDirectory(dir=TARGET.parent) as folder:
@@ -217,7 +203,7 @@ def paste(name: str, text: str) -> None:
     PAGE.write_text(pattern.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page))
 
 
-BENCHES = {f.__name__: f for f in (transcribe, analyze, render, job, log, build)}
+BENCHES = {f.__name__.replace("_", "-"): f for f in (transcribe, analyze, render, job, logs.log, logs.log_kafka, logs.log_reading, build)}
 
 
 def main() -> None:

@@ -35,16 +35,20 @@ pub(crate) async fn report() -> Value {
 
 async fn log_round(path: &Path, writers: usize) -> Round {
     let log = SqliteLog::open(path).unwrap();
-    round(writers, |number| {
-        let log = log.clone();
-        let writer = Writer { workspace: WORKSPACE, stream: number as u128 };
-        move |version| {
+    round(
+        writers,
+        |number| {
             let log = log.clone();
-            async move {
-                log.append(next(writer, version)).await.unwrap();
+            let writer = Writer { workspace: WORKSPACE, stream: number as u128 };
+            move |version| {
+                let log = log.clone();
+                async move {
+                    log.append(next(writer, version)).await.unwrap();
+                }
             }
-        }
-    })
+        },
+        async {},
+    )
     .await
 }
 
@@ -60,18 +64,22 @@ async fn bare_round(path: &Path, writers: usize) -> Round {
     let connection = bare(path);
     let (queue, requests) = flume::bounded::<BareRequest>(1_024);
     let committer = std::thread::spawn(move || bare_committer(&connection, &requests));
-    let result = round(writers, |writer| {
-        let queue = queue.clone();
-        move |number| {
+    let result = round(
+        writers,
+        |writer| {
             let queue = queue.clone();
-            async move {
-                let (done, answer) = oneshot::channel();
-                let payload = vec![7; PAYLOAD_BYTES];
-                queue.send_async(BareRequest { stream: writer as i64, version: number as i64, payload, done }).await.unwrap();
-                answer.await.unwrap();
+            move |number| {
+                let queue = queue.clone();
+                async move {
+                    let (done, answer) = oneshot::channel();
+                    let payload = vec![7; PAYLOAD_BYTES];
+                    queue.send_async(BareRequest { stream: writer as i64, version: number as i64, payload, done }).await.unwrap();
+                    answer.await.unwrap();
+                }
             }
-        }
-    })
+        },
+        async {},
+    )
     .await;
     drop(queue);
     committer.join().unwrap();

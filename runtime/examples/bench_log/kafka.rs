@@ -11,8 +11,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
-use runtime::log::Log;
 use runtime::log::kafka::{KafkaLog, Layout, Settings, init, sequence};
+use runtime::log::{Log, Partition};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -148,26 +148,36 @@ fn beside(log: &[Round], raw: &[Round]) -> Value {
 }
 
 async fn log_round(log: &KafkaLog, clients: usize, writer: &impl Fn() -> Writer) -> Round {
-    round(clients, |_| {
-        let (log, writer) = (log.clone(), writer());
-        move |version| {
-            let log = log.clone();
-            async move {
-                log.append(next(writer, version)).await.unwrap();
+    round(
+        clients,
+        |_| {
+            let (log, writer) = (log.clone(), writer());
+            move |version| {
+                let log = log.clone();
+                async move {
+                    log.append(next(writer, version)).await.unwrap();
+                }
             }
-        }
-    })
+        }, // Answers may be ahead of the copies: a round is over when those hold it.
+        async {
+            log.head(Partition::EMBEDDED).await.unwrap();
+        },
+    )
     .await
 }
 
 async fn raw_round(raw: &Raw, clients: usize) -> Round {
-    round(clients, |_| {
-        let client = raw.client.clone();
-        move |_| {
-            let client = client.clone();
-            async move { client.ask().await }
-        }
-    })
+    round(
+        clients,
+        |_| {
+            let client = raw.client.clone();
+            move |_| {
+                let client = client.clone();
+                async move { client.ask().await }
+            }
+        },
+        async {},
+    )
     .await
 }
 

@@ -35,8 +35,8 @@ pub(crate) fn runs() -> usize {
     runs.ok().map_or(5, |runs| runs.parse().expect("RUNS is a number"))
 }
 
-/// Lets `clients` tasks ask one thing after another until the round is over.
-pub(crate) async fn round<A, F>(clients: usize, client: impl Fn(usize) -> A) -> Round
+/// Lets `clients` tasks ask one thing after another until the round is over; what they left behind is done in `finish`, which counts too.
+pub(crate) async fn round<A, F>(clients: usize, client: impl Fn(usize) -> A, finish: impl Future<Output = ()>) -> Round
 where
     A: Fn(u64) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -60,6 +60,7 @@ where
     for task in tasks {
         latencies.extend(task.await.unwrap());
     }
+    finish.await;
     let elapsed = started.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let quantile = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;

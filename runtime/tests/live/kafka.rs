@@ -43,6 +43,13 @@ impl Running {
         Self { stop, task: tokio::spawn(async move { sequence(settings, &folder, token).await }) }
     }
 
+    /// Starts one that answers the appenders of `log` at once.
+    pub(crate) fn start_answering(log: &KafkaLog, folder: &Path) -> Self {
+        let stop = CancellationToken::new();
+        let (log, folder, token) = (log.clone(), folder.to_owned(), stop.clone());
+        Self { stop, task: tokio::spawn(async move { log.sequence(&folder, token).await }) }
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap().expect("a sequencer ends without an error");
@@ -61,17 +68,27 @@ pub(crate) async fn remove(settings: &Settings) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_is_a_log() {
+    suite_on_brokers("suite", |settings, _, folder| Running::start(settings, folder)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_is_a_log_too_where_the_sequencer_answers_at_once() {
+    suite_on_brokers("answering", |_, log, folder| Running::start_answering(log, folder)).await;
+}
+
+async fn suite_on_brokers(name: &str, sequencer: impl Fn(&Settings, &KafkaLog, &Path) -> Running) {
     let folder = tempfile::tempdir().unwrap();
     let made = std::cell::RefCell::new(Vec::new());
     suite(|| {
-        let settings = fresh("suite");
+        let settings = fresh(name);
         let own = folder.path().join(&settings.prefix);
         std::fs::create_dir(&own).unwrap();
-        let made = &made;
+        let (made, sequencer) = (&made, &sequencer);
         async move {
             init(&settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
-            made.borrow_mut().push((settings.clone(), Running::start(&settings, &own)));
-            KafkaLog::open(settings, &own).await.unwrap()
+            let log = KafkaLog::open(settings.clone(), &own).await.unwrap();
+            made.borrow_mut().push((settings.clone(), sequencer(&settings, &log, &own)));
+            log
         }
     })
     .await;

@@ -16,8 +16,8 @@ use tokio::sync::{oneshot, watch};
 /// as every read may be: `append` will tell.
 const FRESH_WITHIN: Duration = Duration::from_secs(1);
 
-/// Commits that the copies may be behind before appenders are held up: as many as are written in a fraction of a second.
-const COMMITS_BEHIND_MAX: u64 = 4_096;
+/// Commits that the copies may be behind before appenders are held up: as many as are written in half a second.
+const COMMITS_BEHIND_MAX: u64 = 16_384;
 
 /// Whose commit, and which.
 pub(super) type Key = (WorkspaceId, CommitId);

@@ -130,7 +130,6 @@ impl KafkaLog {
     /// # Errors
     /// As [`sequence()`].
     pub async fn sequence(&self, folder: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
-        // Not `self`: the log ends with its last handle, and whoever works for it does not hold one.
         let (settings, answers) = (self.0.settings.clone(), self.0.answers.clone());
         sequence::sequence_and_answer(settings, folder, shutdown, Some(answers)).await
     }
