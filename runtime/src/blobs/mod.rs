@@ -94,6 +94,19 @@ struct Remote {
     pace: Pace,
 }
 
+/// Opens a bucket for something else than blobs, by the same settings and secrets.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn bucket(settings: &S3Settings) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    Ok(Arc::new(open_bucket(settings)?.store()))
+}
+
+fn open_bucket(settings: &S3Settings) -> Result<Bucket, BlobError> {
+    #[expect(clippy::disallowed_methods, reason = "secrets come from the environment or a file, and pass through nobody's hands")]
+    Bucket::open(settings, |name| std::env::var(name).ok())
+}
+
 impl Blobs {
     /// Opens the store that an operator chose. Nothing is asked of S3 yet: see [`Blobs::check`].
     ///
@@ -122,8 +135,7 @@ impl Blobs {
     /// # Errors
     /// When a setting cannot be used, or the cache's folder cannot be created.
     pub fn s3(settings: &S3Settings) -> Result<Self, BlobError> {
-        #[expect(clippy::disallowed_methods, reason = "secrets come from the environment or a file, and pass through nobody's hands")]
-        let bucket = Bucket::open(settings, |name| std::env::var(name).ok())?;
+        let bucket = open_bucket(settings)?;
         let cache = Cache::open(&settings.cache_folder, settings.cache_bytes_max)?;
         let pace = Pace { part_bytes: settings.part_bytes, parts_at_once: settings.parts_at_once };
         let remote = Remote { bucket, cache: Arc::new(cache), pace };
