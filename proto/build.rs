@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 6] = ["workspace", "video", "transcript", "clip", "publication", "model"];
+const FILES: [&str; 7] = ["workspace", "video", "transcript", "clip", "publication", "model", "job"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=clipflow");

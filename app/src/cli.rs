@@ -75,6 +75,9 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Prints what happened, as CloudEvents, one JSON object per line.
     Events(Events),
+    /// Lists work that was put aside by any process, and has it done once more.
+    #[command(subcommand)]
+    Jobs(Jobs),
     /// Lists, downloads and imports the models that hear speech.
     #[command(subcommand)]
     Models(Models),
@@ -247,6 +250,30 @@ pub(crate) struct Events {
     /// From this position of the log on.
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     pub(crate) from: u64,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// Lists the jobs that are parked, oldest first.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one of them with its whole error, as JSON.
+    Show {
+        /// Its id.
+        job: domain::id::JobId,
+    },
+    /// Has jobs done once more, by whichever worker is free; what they did before is not done twice.
+    Replay {
+        /// Their ids.
+        #[arg(required_unless_present = "all")]
+        jobs: Vec<domain::id::JobId>,
+        /// All that are parked.
+        #[arg(long, conflicts_with = "jobs")]
+        all: bool,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

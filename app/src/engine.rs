@@ -13,14 +13,14 @@ use runtime::blobs::{BlobSettings, Blobs};
 use runtime::clock::Clock;
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
-use runtime::dispatch::{Processor, dispatch, hand_out, work_off};
+use runtime::dispatch::{self, Desk, Processor, dispatch, hand_out, work_off};
 use runtime::execute::{Context, execute};
 use runtime::fetch::{self, Reach};
 use runtime::ids;
 use runtime::log::any::AnyLog;
 use runtime::log::kafka::{self, KafkaLog, LogProblem};
 use runtime::log::sqlite::SqliteLog;
-use runtime::progress::ProgressChannel;
+use runtime::progress::{ProgressChannel, relay};
 use runtime::token::Positions;
 use std::fs::{File, TryLockError};
 use std::num::NonZeroUsize;
@@ -188,6 +188,9 @@ impl Engine {
         if store.kafka.is_some() {
             store.create_workspace().await?;
         }
+        if let Some(settings) = &store.kafka {
+            engine.relay_progress(settings, roles);
+        }
         if roles.contains(&Role::Workers) {
             engine.work(store, shared, work).await?;
         }
@@ -197,33 +200,65 @@ impl Engine {
     async fn work(&mut self, store: &Store, shared: &Shared, work: &Work) -> anyhow::Result<()> {
         media::init().map_err(|missing| Problem::new("MISSING_PLUGIN", missing.to_string()))?;
         media::encode::check(&encoder(work)).map_err(|error| Problem::new("BAD_ENCODER", format!("{error:#}")))?;
-        for processor in PROCESSORS {
-            self.surroundings.consumers.replay_all(processor).await?;
+        if store.kafka.is_none() {
+            self.replay_parked(store).await?;
         }
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
         let renders = work.renders.map_or(cores.min(RENDERS_MAX), |renders| renders as usize);
         let renders = NonZeroUsize::new(renders).context("at least one clip is rendered at a time")?;
         let tools = tools(store, shared, work)?;
         let one = NonZeroUsize::MIN;
-        self.employ(store, Ingest(tools.clone()), LOOKS);
-        self.employ(store, Transcribe::new(tools.clone()), one);
-        self.employ(store, Analyze(tools.clone()), LOOKS);
-        self.employ(store, Score(tools.clone()), one);
-        self.employ(store, Render(tools), renders);
+        let desks = [
+            self.employ(store, Ingest(tools.clone()), LOOKS),
+            self.employ(store, Transcribe::new(tools.clone()), one),
+            self.employ(store, Analyze(tools.clone()), LOOKS),
+            self.employ(store, Score(tools.clone()), one),
+            self.employ(store, Render(tools), renders),
+        ];
+        if let Some(settings) = store.kafka.clone() {
+            let (desks, shutdown) = (desks.into_iter().flatten().collect(), self.surroundings.shutdown.clone());
+            self.tasks.spawn(async move { hand_out(desks, &settings, shutdown).await });
+        }
         Ok(())
     }
 
-    /// Lets a processor do its jobs: all of them in an embedded log, those that its group gives us on Kafka.
-    fn employ<P: Processor>(&mut self, store: &Store, processor: P, workers: NonZeroUsize) {
+    /// Asks once more for everything that was put aside: by us when the log could not be written, or on the log.
+    async fn replay_parked(&self, store: &Store) -> anyhow::Result<()> {
+        for processor in PROCESSORS {
+            self.surroundings.consumers.replay_all(processor).await?;
+        }
+        for parked in dispatch::parked_jobs(&store.log, store.workspace).await? {
+            let context = Context::request(ids::fresh_commit(), store.workspace, "system", Clock::system().now());
+            dispatch::replay(&store.log, context, parked.job).await.with_context(|| format!("asking for {} once more", parked.job))?;
+        }
+        Ok(())
+    }
+
+    /// Lets a processor do its jobs: all of them in an embedded log, those that its group gives us on Kafka, where it has a desk.
+    fn employ<P: Processor>(&mut self, store: &Store, processor: P, workers: NonZeroUsize) -> Option<Desk> {
         let (log, surroundings) = (store.log.clone(), self.surroundings.clone());
-        match store.kafka.clone() {
-            None => self.tasks.spawn(dispatch(log, processor, workers, surroundings)),
-            Some(settings) => self.tasks.spawn(async move {
-                let processor = Arc::new(processor);
-                let handing_out = hand_out(processor.clone(), &settings, surroundings.shutdown.clone());
-                tokio::try_join!(handing_out, work_off(log, processor, workers, &settings, surroundings)).map(|_| ())
-            }),
+        let Some(settings) = store.kafka.clone() else {
+            self.tasks.spawn(dispatch(log, processor, workers, surroundings));
+            return None;
         };
+        let processor = Arc::new(processor);
+        let desk = Desk::of(processor.clone(), &settings);
+        self.tasks.spawn(async move { work_off(log, processor, workers, &settings, surroundings).await });
+        Some(desk)
+    }
+
+    /// Shares progress with other processes of a log on Kafka: a worker tells, a gateway hears.
+    fn relay_progress(&mut self, settings: &kafka::Settings, roles: &[Role]) {
+        let us = ids::fresh();
+        let with = || (self.surroundings.progress.clone(), settings.clone(), self.surroundings.shutdown.clone());
+        if roles.contains(&Role::Workers) {
+            let (progress, settings, shutdown) = with();
+            self.tasks.spawn(async move { relay::tell(progress, us, &settings, shutdown).await });
+        }
+        if roles.contains(&Role::Gateway) {
+            let (progress, settings, shutdown) = with();
+            self.tasks.spawn(async move { relay::hear(progress, us, &settings, shutdown).await });
+        }
     }
 
     /// Keeps the read models in `rows` up to date as well.

@@ -33,6 +33,7 @@ fn hears(command: &Command) -> bool {
     match command {
         Command::Clip(_) | Command::Serve(_) | Command::Bench(_) => true,
         Command::Events(_)
+        | Command::Jobs(_)
         | Command::Models(_)
         | Command::Projections(_)
         | Command::Migrate(_)

@@ -80,6 +80,8 @@ ids! {
     PublicationId = "publication";
     /// Weights that transcribe or rank.
     ModelId = "model";
+    /// A job that was parked.
+    JobId = "job";
     /// An event.
     EventId = "event";
     /// A commit: the same id is accepted once.

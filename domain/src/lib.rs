@@ -14,6 +14,7 @@
 //! - *workspace*: the tenant and the scope of order. *stream*: one aggregate's events. *version*: an event's place in its stream, from 0.
 //!   *position*: its place in its partition, from 0. *commit*: events appended together. *cause*: the event or command behind an event.
 //! - *projection*: a fold of the log into a *read model*. *checkpoint*: the position that a consumer has finished.
+//! - *job*: work that a *processor* does because of an event. A job that it cannot even give up in an event is *parked*, and can be *replayed*.
 //! - *publication*: a clip on a *channel* of a *platform*. *model*: weights with a digest, that transcribe or rank.
 
 pub mod artefact;
@@ -21,6 +22,7 @@ pub mod blob;
 pub mod clip;
 pub mod decider;
 pub mod id;
+pub mod job;
 pub mod model;
 pub mod publication;
 #[cfg(test)]

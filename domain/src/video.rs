@@ -98,15 +98,23 @@ impl Stage {
     pub const ALL: [Self; 5] = [Self::Ingest, Self::Transcribe, Self::Analyze, Self::Score, Self::Render];
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Stage {
+    /// Returns its name, which is also its processor's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Ingest => "ingest",
             Self::Transcribe => "transcribe",
             Self::Analyze => "analyze",
             Self::Score => "score",
             Self::Render => "render",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cql;
 pub mod events_by_stream;
 pub mod jobs;
 pub mod models;
+pub mod parked_jobs;
 mod rows;
 pub mod run;
 mod sqlite;
@@ -90,7 +91,7 @@ impl Model {
 }
 
 /// Every read model; the first is what the log itself is asked for by stream.
-pub const ALL: [Model; 7] = [
+pub const ALL: [Model; 8] = [
     Model::of::<events_by_stream::EventsByStream>(),
     Model::of::<videos::Videos>(),
     Model::of::<transcripts::Transcripts>(),
@@ -98,6 +99,7 @@ pub const ALL: [Model; 7] = [
     Model::of::<jobs::Jobs>(),
     Model::of::<models::Models>(),
     Model::of::<audit::Audit>(),
+    Model::of::<parked_jobs::ParkedJobs>(),
 ];
 
 /// The suite in `tests` is also run from outside, on a real cluster: it names this crate as others do.

@@ -1,7 +1,7 @@
 //! Keeps read models up to date: each follows the log by itself, so that one that is rebuilt or fails holds no other up.
 
 use crate::store::{Store, Target};
-use crate::{Model, Projection, audit, clips, events_by_stream, jobs, models, transcripts, videos};
+use crate::{Model, Projection, audit, clips, events_by_stream, jobs, models, parked_jobs, transcripts, videos};
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use proto::Recorded;
@@ -26,6 +26,7 @@ pub async fn run<L: Log>(log: L, store: Store, surroundings: Surroundings) -> Re
         follow::<_, jobs::Jobs>(with(), &store),
         follow::<_, models::Models>(with(), &store),
         follow::<_, audit::Audit>(with(), &store),
+        follow::<_, parked_jobs::ParkedJobs>(with(), &store),
     )
     .map(|_| ())
 }

@@ -1,7 +1,7 @@
 //! Every event of every aggregate.
 
 use crate::{DecodeError, Recorded, Wire};
-use domain::{clip, model, publication, transcript, video, workspace};
+use domain::{clip, job, model, publication, transcript, video, workspace};
 
 /// An event of any aggregate.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub enum Event {
     Publication(publication::Event),
     /// Of a model.
     Model(model::Event),
+    /// Of a job that was parked.
+    Job(job::Event),
 }
 
 impl Recorded {
@@ -33,6 +35,7 @@ impl Recorded {
             clip::Clip::CATEGORY => clip::Clip::recorded(self)?.map(Event::Clip),
             publication::Publication::CATEGORY => publication::Publication::recorded(self)?.map(Event::Publication),
             model::Model::CATEGORY => model::Model::recorded(self)?.map(Event::Model),
+            job::Job::CATEGORY => job::Job::recorded(self)?.map(Event::Job),
             _ => None,
         })
     }

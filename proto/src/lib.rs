@@ -10,6 +10,7 @@ pub mod cloudevents;
 mod convert;
 pub mod envelope;
 mod event;
+pub mod job;
 mod model;
 mod publication;
 pub mod schema;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 const PACKAGE: &str = "clipflow.events.v1";
 
 /// Every event type, in the order of the documentation.
-pub const EVENT_TYPES: [&str; 36] = [
+pub const EVENT_TYPES: [&str; 39] = [
     "workspace.created",
     "workspace.renamed",
     "video.submitted",
@@ -44,6 +44,9 @@ pub const EVENT_TYPES: [&str; 36] = [
     "model.registered",
     "model.promoted",
     "model.retired",
+    "job.parked",
+    "job.replay_requested",
+    "job.finished",
 ];
 
 /// Every message as a protobuf `FileDescriptorSet`: with it a reader in any language decodes payloads without a compiler.

@@ -205,7 +205,7 @@ impl<L: Log, S: Sink> Feed<L, S> {
     async fn replay(&mut self) -> anyhow::Result<()> {
         let Some(checkpoint) = self.checkpoint else { return Ok(()) };
         for position in self.surroundings.consumers.to_replay(S::NAME).await? {
-            let event = event_at(&self.log, position).await?;
+            let event = event_at(&self.log, Partition::EMBEDDED, position).await?;
             let Surroundings { consumers, clock, .. } = &self.surroundings;
             match self.sink.apply(std::slice::from_ref(&event), checkpoint).await {
                 Ok(()) => consumers.unpark(S::NAME, position).await?,
@@ -228,8 +228,8 @@ impl<L: Log, S: Sink> Feed<L, S> {
 }
 
 /// Returns the event at a position that is known to exist.
-pub(crate) async fn event_at<L: Log>(log: &L, position: u64) -> anyhow::Result<Recorded> {
-    match log.read(Partition::EMBEDDED, position, Filter::all()).next().await {
+pub(crate) async fn event_at<L: Log>(log: &L, partition: Partition, position: u64) -> anyhow::Result<Recorded> {
+    match log.read(partition, position, Filter::all()).next().await {
         Some(Ok(Item::Event(event))) if event.position == position => Ok(event),
         Some(Err(error)) => Err(error.context("reading a parked event")),
         Some(Ok(_)) | None => anyhow::bail!("there is no event at position {position}"),

@@ -71,4 +71,9 @@ impl Family {
     pub(super) fn holds(&self, stream: &StreamName) -> bool {
         self.members.contains(&stream.id())
     }
+
+    /// The same, for a stream's name as text.
+    pub(super) fn holds_named(&self, stream: &str) -> bool {
+        stream.parse().is_ok_and(|stream| self.holds(&stream))
+    }
 }

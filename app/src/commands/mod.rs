@@ -4,6 +4,7 @@ mod bench;
 mod clip;
 mod doctor;
 mod events;
+mod jobs;
 mod log;
 mod migrate;
 mod models;
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
         Command::Clip(options) => clip::run(&shared, options).await,
         Command::Serve(options) => serve::run(&shared, options, &telemetry).await,
         Command::Events(options) => events::run(&shared, options).await,
+        Command::Jobs(command) => jobs::run(&shared, command).await,
         Command::Models(command) => models::run(&shared, command).await,
         Command::Log(command) => log::run(&shared, command).await,
         Command::Migrate(options) => migrate::run(&options).await,

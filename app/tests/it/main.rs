@@ -4,6 +4,7 @@
 mod bad_input;
 mod film;
 mod full_disk;
+mod jobs;
 mod outcome;
 mod resume;
 mod room;

@@ -30,6 +30,11 @@ impl Room {
         Self { folder: tempfile::tempdir().unwrap(), data }
     }
 
+    /// Returns the data folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -1,7 +1,7 @@
 //! Errors of GraphQL fields: a refused rule has a stable code, everything else is `INTERNAL` without detail.
 
 use async_graphql::{Error, ErrorExtensions as _};
-use domain::{clip, video};
+use domain::{clip, job, video};
 use runtime::execute::TransactError;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -29,7 +29,10 @@ pub(crate) fn not_executed(error: TransactError) -> Error {
         TransactError::Refused(rule) => match (rule.downcast_ref::<clip::Error>(), rule.downcast_ref::<video::Error>()) {
             (Some(error), _) => refusal(clip_code(error), error),
             (_, Some(error)) => refusal(video_code(error), error),
-            (None, None) => refusal("REFUSED", rule),
+            (None, None) => match rule.downcast_ref::<job::Error>() {
+                Some(error) => refusal(job_code(*error), error),
+                None => refusal("REFUSED", rule),
+            },
         },
         TransactError::Conflict(_) => refusal("CONFLICT", "others changed the same thing again and again; try again"),
         TransactError::Full(_) => refusal("DISK_FULL", "the disk that holds the log is full: free some space, nothing was lost"),
@@ -48,6 +51,13 @@ fn clip_code(error: &clip::Error) -> &'static str {
         clip::Error::SpanOutsideVideo { .. } => "SPAN_OUTSIDE_VIDEO",
         clip::Error::BadLength { .. } => "BAD_CLIP_LENGTH",
         clip::Error::NotRequested { .. } => "RENDITION_NOT_REQUESTED",
+    }
+}
+
+fn job_code(error: job::Error) -> &'static str {
+    match error {
+        job::Error::Absent => "JOB_NOT_PARKED",
+        job::Error::AlreadyFinished => "JOB_ALREADY_FINISHED",
     }
 }
 

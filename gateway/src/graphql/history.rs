@@ -7,8 +7,8 @@ use super::{Caller, page_cost, page_rows};
 use async_graphql::connection::{Connection, CursorType as _, Edge, OpaqueCursor};
 use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
-use domain::id::{ClipId, ModelId, PublicationId, TranscriptId, VideoId, WorkspaceId};
-use domain::{clip, model, publication, transcript, video, workspace};
+use domain::id::{ClipId, JobId, ModelId, PublicationId, TranscriptId, VideoId, WorkspaceId};
+use domain::{clip, job, model, publication, transcript, video, workspace};
 use projections::audit;
 use proto::{StreamName, Wire as _};
 use serde::Serialize;
@@ -92,12 +92,13 @@ impl HistoryQuery {
 
 /// Returns the stream of the entity that `id` names.
 fn stream_of(id: &str) -> Result<StreamName> {
-    let kinds: [fn(&str) -> Option<StreamName>; 6] = [
+    let kinds: [fn(&str) -> Option<StreamName>; 7] = [
         |id| id.parse::<VideoId>().ok().map(|id| video::Video::stream(id.0)),
         |id| id.parse::<ClipId>().ok().map(|id| clip::Clip::stream(id.0)),
         |id| id.parse::<TranscriptId>().ok().map(|id| transcript::Transcript::stream(id.0)),
         |id| id.parse::<PublicationId>().ok().map(|id| publication::Publication::stream(id.0)),
         |id| id.parse::<ModelId>().ok().map(|id| model::Model::stream(id.0)),
+        |id| id.parse::<JobId>().ok().map(|id| job::Job::stream(id.0)),
         |id| id.parse::<WorkspaceId>().ok().map(|id| workspace::Workspace::stream(id.0)),
     ];
     kinds.iter().find_map(|kind| kind(id)).ok_or_else(|| refusal("BAD_ID", "expected the id of an entity, such as video_018f3c0a…"))

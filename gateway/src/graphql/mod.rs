@@ -8,6 +8,7 @@ mod facts;
 mod history;
 pub(crate) mod http;
 mod import;
+mod job;
 mod link;
 mod loaders;
 mod model;
@@ -48,11 +49,12 @@ pub struct Query(
     transcript::TranscriptQuery,
     model::ModelQuery,
     history::HistoryQuery,
+    job::JobQuery,
 );
 
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
-pub struct Mutation(import::ImportMutation, video::VideoMutation, edit::ClipMutation);
+pub struct Mutation(import::ImportMutation, video::VideoMutation, edit::ClipMutation, job::JobMutation);
 
 /// Everything that can be watched.
 #[derive(MergedSubscription, Default)]

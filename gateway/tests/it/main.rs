@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod auth;
+mod jobs;
 mod live;
 mod media;
 mod mutations;

@@ -3,11 +3,12 @@
 use domain::artefact::{AudioFacts, CaptionStyle, Contribution, FeatureGroup, FrameRate, MediaFacts, Ratio, Reason, VideoFacts};
 use domain::blob::Digest;
 use domain::clip::{Command as ClipCommand, Proposal, Rendition};
-use domain::id::{ClipId, ModelId, TranscriptId, VideoId, WorkspaceId};
+use domain::id::{ClipId, EventId, ModelId, TranscriptId, VideoId, WorkspaceId};
+use domain::job::{Command as JobCommand, Parking};
 use domain::model::{Command as ModelCommand, Task};
 use domain::transcript::Command as TranscriptCommand;
 use domain::video::{Command as VideoCommand, Failure, RenderOutcome, Source, Stage, Wish};
-use domain::{BlobRef, MediaTime, Span, Timestamp, clip, model, transcript, video};
+use domain::{BlobRef, MediaTime, Span, Timestamp, clip, job, model, transcript, video};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 const VIDEOS: u128 = 12;
 const CLIPS: u128 = 30;
 const MODELS: u128 = 3;
+const JOBS: u128 = 5;
 
 pub(crate) struct Histories<L> {
     log: L,
@@ -53,7 +55,7 @@ impl<L: Log> Histories<L> {
 
     fn command<'a>(&mut self, transaction: Transaction<'a, L>) -> Transaction<'a, L> {
         let video = VideoId(Uuid::from_u128(self.random.random_range(0..VIDEOS)));
-        match self.random.random_range(0..10) {
+        match self.random.random_range(0..11) {
             0..=3 => transaction.then::<video::Video>(video.0, self.video_command()),
             4 => self.detection(transaction, video),
             5 | 6 => {
@@ -62,6 +64,11 @@ impl<L: Log> Histories<L> {
                 transaction.then::<clip::Clip>(clip, command)
             }
             7 | 8 => transaction.then::<transcript::Transcript>(video.0, self.transcript_command(video)),
+            9 => {
+                let job = Uuid::from_u128(self.random.random_range(0..JOBS));
+                let command = self.job_command(job);
+                transaction.then::<job::Job>(job, command)
+            }
             _ => {
                 let model = ModelId(Uuid::from_u128(self.random.random_range(0..MODELS)));
                 let command = match self.random.random_range(0..3) {
@@ -198,6 +205,23 @@ impl<L: Log> Histories<L> {
                 language: "de".into(),
                 format: "srt".into(),
             },
+        }
+    }
+
+    /// A job's id says which event it is about.
+    fn job_command(&mut self, job: Uuid) -> JobCommand {
+        match self.random.random_range(0..4) {
+            0 | 1 => JobCommand::Park(Parking {
+                processor: "render".into(),
+                cause: EventId(job),
+                cause_type: "clip.render_requested".into(),
+                cause_stream: "clip-1".into(),
+                position: job.as_u64_pair().1,
+                attempts: self.random.random_range(1..6),
+                error: "no 'disk'".into(),
+            }),
+            2 => JobCommand::Replay,
+            _ => JobCommand::Finish,
         }
     }
 

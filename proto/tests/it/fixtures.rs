@@ -5,10 +5,10 @@ use domain::artefact::{
 };
 use domain::blob::Digest;
 use domain::clip::{self, Proposal, Rendition};
-use domain::id::{ClipId, TranscriptId, VideoId};
+use domain::id::{ClipId, EventId, TranscriptId, VideoId};
 use domain::model::{self, Task};
 use domain::video::{self, Failure, RenderOutcome, Sound, Source, Stage, Wish};
-use domain::{BlobRef, MediaTime, Span, publication, transcript, workspace};
+use domain::{BlobRef, MediaTime, Span, job, publication, transcript, workspace};
 use proto::Event;
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ fn facts() -> MediaFacts {
 }
 
 pub(crate) fn every_event() -> Vec<Event> {
-    [workspaces(), videos(), transcripts(), clips(), publications(), models()].concat()
+    [workspaces(), videos(), transcripts(), clips(), publications(), models(), jobs()].concat()
 }
 
 fn workspaces() -> Vec<Event> {
@@ -188,6 +188,25 @@ fn publications() -> Vec<Event> {
         publication::Event::Discarded,
     ];
     events.map(Event::Publication).into()
+}
+
+fn jobs() -> Vec<Event> {
+    let parking = job::Parking {
+        processor: "render".into(),
+        cause: EventId(Uuid::from_u128(0x33)),
+        cause_type: "clip.render_requested".into(),
+        cause_stream: "clip-00000000-0000-0000-0000-000000000011".into(),
+        position: 7,
+        attempts: 5,
+        error: "writing the rendition: no disk".into(),
+    };
+    let (processor, position) = ("render".to_owned(), 7);
+    let events = [
+        job::Event::Parked(parking),
+        job::Event::ReplayRequested { processor: processor.clone(), position },
+        job::Event::Finished { processor, position },
+    ];
+    events.map(Event::Job).into()
 }
 
 fn models() -> Vec<Event> {

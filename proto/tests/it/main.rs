@@ -7,7 +7,7 @@ use domain::artefact::{EncoderSettings, RenderSettings};
 use domain::clip::{self, Clip};
 use domain::id::{EventId, WorkspaceId};
 use domain::video::{self, Video};
-use domain::{Timestamp, model::Model, publication::Publication, transcript::Transcript, workspace::Workspace};
+use domain::{Timestamp, job::Job, model::Model, publication::Publication, transcript::Transcript, workspace::Workspace};
 use fixtures::every_event;
 use proto::{Encoded, Event, Metadata, Recorded, StreamName, Wire, cloudevents, schema};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ fn encode(event: &Event) -> (&'static str, Encoded) {
         Event::Clip(event) => (Clip::CATEGORY, Clip::encode(event)),
         Event::Publication(event) => (Publication::CATEGORY, Publication::encode(event)),
         Event::Model(event) => (Model::CATEGORY, Model::encode(event)),
+        Event::Job(event) => (Job::CATEGORY, Job::encode(event)),
     }
 }
 

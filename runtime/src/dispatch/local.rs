@@ -1,9 +1,9 @@
-//! Jobs in the process that reads the log: a pool, and a checkpoint below which everything is finished.
+//! Jobs in the process that reads an embedded log, which has one partition: a pool, and a checkpoint below which everything is finished.
 
 use super::Processor;
-use super::pool::{Done, End, Pool};
+use super::pool::{Done, End, Pool, Unrecorded};
 use crate::consume::{Surroundings, event_at};
-use crate::log::{Item, Log, Partition};
+use crate::log::{Filter, Item, Log, Partition};
 use crate::shutdown::DRAIN;
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -30,8 +30,8 @@ pub async fn dispatch<L: Log, P: Processor>(log: L, processor: P, workers: NonZe
     let shutdown = surroundings.shutdown.clone();
     let mut replays = surroundings.consumers.changes();
     replays.mark_changed();
-    let mut reading = log.read(Partition::EMBEDDED, frontier, processor.filter());
-    let pool = Arc::new(Pool::new(log, Arc::new(processor), workers, surroundings));
+    let mut reading = log.read(Partition::EMBEDDED, frontier, Filter::all());
+    let pool = Arc::new(Pool::new(log, Arc::new(processor), workers, Unrecorded::Remember, surroundings));
     let mut jobs = JoinSet::new();
     let mut desk = Desk { pool, finished, unfinished: BTreeSet::new(), replaying: HashSet::new(), frontier, stored: frontier };
     loop {
@@ -104,7 +104,7 @@ impl<L: Log, P: Processor> Desk<L, P> {
         let Done { position, end } = done;
         let consumers = &self.pool.surroundings.consumers;
         if self.replaying.remove(&position) {
-            if matches!(end, End::Finished) {
+            if matches!(end, End::Settled) {
                 consumers.unpark(P::NAME, position).await?;
             }
             return Ok(());
@@ -138,7 +138,7 @@ impl<L: Log, P: Processor> Desk<L, P> {
     async fn start_replays(&mut self, jobs: &mut Jobs) -> anyhow::Result<()> {
         for position in self.pool.surroundings.consumers.to_replay(P::NAME).await? {
             if !self.unfinished.contains(&position) && self.replaying.insert(position) {
-                let event = event_at(&self.pool.log, position).await?;
+                let event = event_at(&self.pool.log, Partition::EMBEDDED, position).await?;
                 jobs.spawn(self.pool.clone().work(event));
             }
         }

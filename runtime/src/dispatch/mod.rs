@@ -2,19 +2,21 @@
 //!
 //! A job's outcome is commands that it executes itself, with commit ids derived from the cause: work that is done again after a crash
 //! appends nothing new. The checkpoint is the low water of finished work, so a crash loses no job. An `Err` is tried again; after the
-//! last try, or a panic, the processor says so in an event. Only what cannot even be said is parked.
+//! last try, or a panic, the processor says so in an event. What it cannot even say is parked: an event that names the job and its error.
 
 mod local;
+mod parking;
 mod pool;
 mod queue;
 
 pub use local::dispatch;
-pub use queue::{hand_out, topic, work_off};
+pub use parking::{ParkedJob, parked_jobs, replay};
+pub use queue::{Desk, hand_out, topic, work_off};
 
 use crate::clock::Clock;
 use crate::execute::{Context, ExecuteError, Receipt, Transaction, execute};
 use crate::ids;
-use crate::log::{Filter, Log};
+use crate::log::Log;
 use crate::progress::ProgressChannel;
 use crate::retry::Backoff;
 use crate::telemetry;
@@ -51,11 +53,6 @@ pub trait Processor: Send + Sync + 'static {
 
     /// What is to be done.
     type Job: Send;
-
-    /// Which events it looks at.
-    fn filter(&self) -> Filter {
-        Filter::all()
-    }
 
     /// Returns the job that an event calls for. Pure: it is called again for each try.
     fn job(&self, event: &Recorded) -> Option<Self::Job>;

@@ -1,17 +1,21 @@
 //! The workers of one processor, with retries.
 
+use super::parking::{Call, call};
 use super::{Failure, JobContext, Processor};
-use crate::consume::Surroundings;
-use crate::disk;
+use crate::consume::{Surroundings, event_at};
+use crate::execute::{Context, execute};
 use crate::log::Log;
-use crate::telemetry;
+use crate::retry::Backoff;
+use crate::{disk, ids, telemetry};
 use anyhow::Context as _;
+use domain::id::{EventId, JobId};
+use domain::job::{self, Job, Parking};
 use futures::FutureExt as _;
 use proto::Recorded;
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
@@ -22,77 +26,172 @@ pub(super) struct Done {
 }
 
 pub(super) enum End {
-    Finished,
-    Parked,
+    /// It was done, given up in an event, or parked on the log.
+    Settled,
+    /// Not even the log took it: this process alone remembers it.
+    Remembered,
     /// The process stops; the job is to be done again.
     Interrupted,
 }
+
+/// What to do when the log does not even take that a job is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unrecorded {
+    /// Remember it here: whoever started this process is told, and the next start tries again.
+    Remember,
+    /// Try until the log takes it: another process may do the job otherwise.
+    Wait,
+}
+
+/// Numbers of the commits by which a job is parked, and leaves the list of parked jobs: never one of the job's own.
+const PARK: u32 = super::GIVE_UP - 1;
+const FINISH: u32 = super::GIVE_UP - 2;
+
+/// Between tries to record what became of a job.
+const RECORD_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 /// What all jobs of a processor share.
 pub(super) struct Pool<L, P> {
     pub(super) log: L,
     processor: Arc<P>,
     workers: Semaphore,
+    unrecorded: Unrecorded,
     pub(super) surroundings: Surroundings,
 }
 
+/// A job, and the event that called for it now: its cause, or a request to do it once more.
+struct Task {
+    cause: Recorded,
+    trigger: EventId,
+}
+
 impl<L: Log, P: Processor> Pool<L, P> {
-    pub(super) fn new(log: L, processor: Arc<P>, workers: NonZeroUsize, surroundings: Surroundings) -> Self {
-        Self { log, processor, workers: Semaphore::new(workers.get()), surroundings }
+    pub(super) fn new(log: L, processor: Arc<P>, workers: NonZeroUsize, unrecorded: Unrecorded, surroundings: Surroundings) -> Self {
+        Self { log, processor, workers: Semaphore::new(workers.get()), unrecorded, surroundings }
     }
 
-    /// Tells whether an event calls for a job; a panic while telling is dealt with as the job's.
+    /// Tells whether an event calls for a job.
     pub(super) fn wants(&self, event: &Recorded) -> bool {
-        std::panic::catch_unwind(AssertUnwindSafe(|| self.processor.job(event).is_some())).unwrap_or(true)
+        call(&*self.processor, event).is_some()
     }
 
-    /// Does the job of an event, with retries.
+    /// Does the job that an event calls for, with retries.
     pub(super) async fn work(self: Arc<Self>, event: Recorded) -> anyhow::Result<Done> {
-        let shutdown = &self.surroundings.shutdown;
-        let position = event.position;
+        let (position, trigger) = (event.position, event.id);
+        let cause = match call(&*self.processor, &event) {
+            Some(Call::Replay(cause)) => event_at(&self.log, self.log.partition(event.workspace), cause).await?,
+            Some(Call::Job) | None => event,
+        };
+        let task = Task { cause, trigger };
         let mut attempt = 0;
-        loop {
+        let failure = loop {
             attempt += 1;
-            let permit = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return Ok(Done { position, end: End::Interrupted }),
-                permit = self.workers.acquire() => permit.context("the pool is closed")?,
+            let Some(outcome) = self.attempt(&task.cause, attempt).await? else {
+                return Ok(Done { position, end: End::Interrupted });
             };
-            let outcome = self.attempt(&event, attempt).await;
-            drop(permit);
-            let error = match outcome {
-                Ok(()) => return Ok(Done { position, end: End::Finished }),
-                Err(_) if shutdown.is_cancelled() => return Ok(Done { position, end: End::Interrupted }),
-                Err(Failure::Error(error)) if attempt < P::RETRY.attempts => error,
-                Err(failure) => return self.give_up(&event, attempt, failure).await,
-            };
-            if disk::is_full(&error) {
-                self.surroundings.disk_full.notify_one();
+            match outcome {
+                Ok(()) => {
+                    self.finish(&task).await;
+                    return Ok(Done { position, end: End::Settled });
+                }
+                Err(Failure::Error(error)) if attempt < P::RETRY.attempts => self.wait_after(&task.cause, attempt, &error).await,
+                Err(failure) => break failure,
             }
-            let wait = P::RETRY.backoff.after(attempt);
-            tracing::warn!(processor = P::NAME, event.id = %event.id, attempt, wait_ms = wait.as_millis(), error = ?error, "a job failed, trying again");
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
+        };
+        Ok(Done { position, end: self.give_up(&task, attempt, &failure).await? })
+    }
+
+    /// Waits for a worker and tries the job once; none when the process stops.
+    async fn attempt(&self, cause: &Recorded, attempt: u32) -> anyhow::Result<Option<Result<(), Failure>>> {
+        let shutdown = &self.surroundings.shutdown;
+        let permit = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(None),
+            permit = self.workers.acquire() => permit.context("the pool is closed")?,
+        };
+        let outcome = self.run(cause, attempt).await;
+        drop(permit);
+        Ok((outcome.is_ok() || !shutdown.is_cancelled()).then_some(outcome))
+    }
+
+    async fn wait_after(&self, cause: &Recorded, attempt: u32, error: &anyhow::Error) {
+        if disk::is_full(error) {
+            self.surroundings.disk_full.notify_one();
+        }
+        let wait = P::RETRY.backoff.after(attempt);
+        tracing::warn!(processor = P::NAME, event.id = %cause.id, attempt, wait_ms = wait.as_millis(), error = ?error, "a job failed, trying again");
+        tokio::select! {
+            () = self.surroundings.shutdown.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 
     /// Lets the processor say that it gave up, so that whoever waits for the job hears of it; parks the job when that fails too.
-    async fn give_up(&self, event: &Recorded, attempt: u32, failure: Failure) -> anyhow::Result<Done> {
-        let position = event.position;
-        tracing::error!(processor = P::NAME, event.id = %event.id, position, attempt, error = ?failure, "gave up a job");
-        let context = self.context(event, attempt);
-        let saying = AssertUnwindSafe(self.processor.give_up(&failure, &context)).catch_unwind().await;
-        let unsaid = match saying.unwrap_or_else(|panic| Err(anyhow::anyhow!("panicked: {}", panic_text(&*panic)))) {
-            Ok(()) => return Ok(Done { position, end: End::Finished }),
-            Err(_) if self.surroundings.shutdown.is_cancelled() => return Ok(Done { position, end: End::Interrupted }),
-            Err(unsaid) => unsaid,
+    async fn give_up(&self, task: &Task, attempt: u32, failure: &Failure) -> anyhow::Result<End> {
+        let (cause, position) = (&task.cause, task.cause.position);
+        tracing::error!(processor = P::NAME, event.id = %cause.id, position, attempt, error = ?failure, "gave up a job");
+        let shutdown = &self.surroundings.shutdown;
+        let mut failures = 0;
+        loop {
+            let context = self.context(cause, attempt);
+            let saying = AssertUnwindSafe(self.processor.give_up(failure, &context)).catch_unwind().await;
+            let unsaid = match saying.unwrap_or_else(|panic| Err(anyhow::anyhow!("panicked: {}", panic_text(&*panic)))) {
+                Ok(()) => {
+                    self.finish(task).await;
+                    return Ok(End::Settled);
+                }
+                Err(_) if shutdown.is_cancelled() => return Ok(End::Interrupted),
+                Err(unsaid) => unsaid,
+            };
+            let unrecorded = match self.park(task, attempt, failure).await {
+                Ok(()) => {
+                    tracing::error!(processor = P::NAME, event.id = %cause.id, position, error = ?unsaid, "parked a job");
+                    metrics::counter!("clipflow_jobs_parked_total", "processor" => P::NAME).increment(1);
+                    return Ok(End::Settled);
+                }
+                Err(_) if shutdown.is_cancelled() => return Ok(End::Interrupted),
+                Err(unrecorded) => unrecorded,
+            };
+            tracing::error!(processor = P::NAME, event.id = %cause.id, position, error = ?unrecorded, "a job that was given up could not be recorded");
+            if self.unrecorded == Unrecorded::Remember {
+                let Surroundings { consumers, clock, .. } = &self.surroundings;
+                consumers.park(P::NAME, cause, attempt, &failure.to_string(), clock.now()).await?;
+                return Ok(End::Remembered);
+            }
+            failures += 1;
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(End::Interrupted),
+                () = tokio::time::sleep(RECORD_BACKOFF.after(failures)) => {}
+            }
+        }
+    }
+
+    async fn park(&self, task: &Task, attempt: u32, failure: &Failure) -> anyhow::Result<()> {
+        let cause = &task.cause;
+        let parking = Parking {
+            processor: P::NAME.to_owned(),
+            cause: cause.id,
+            cause_type: cause.event_type.to_string(),
+            cause_stream: cause.stream.as_str().to_owned(),
+            position: cause.position,
+            attempts: attempt,
+            error: failure.to_string(),
         };
-        tracing::error!(processor = P::NAME, event.id = %event.id, position, error = ?unsaid, "parked a job");
-        let Surroundings { consumers, clock, .. } = &self.surroundings;
-        consumers.park(P::NAME, event, attempt, &failure.to_string(), clock.now()).await?;
-        Ok(Done { position, end: End::Parked })
+        self.record(task, PARK, job::Command::Park(parking)).await
+    }
+
+    /// Takes the job from the list of parked ones, if it is there. A failure leaves it there: a replay finds it done.
+    async fn finish(&self, task: &Task) {
+        if let Err(error) = self.record(task, FINISH, job::Command::Finish).await {
+            tracing::warn!(processor = P::NAME, event.id = %task.cause.id, error = ?error, "a job may be listed as parked although it is done");
+        }
+    }
+
+    async fn record(&self, task: &Task, index: u32, command: job::Command) -> anyhow::Result<()> {
+        let commit = ids::outcome_commit(task.trigger, P::NAME, index);
+        let context = Context { commit, causation: Some(task.trigger), ..self.context(&task.cause, 1).context(index) };
+        execute::<Job>(&self.log, context, JobId::of(task.cause.id, P::NAME).0, command).await?;
+        Ok(())
     }
 
     fn context(&self, event: &Recorded, attempt: u32) -> JobContext<L> {
@@ -108,7 +207,7 @@ impl<L: Log, P: Processor> Pool<L, P> {
         }
     }
 
-    async fn attempt(&self, event: &Recorded, attempt: u32) -> Result<(), Failure> {
+    async fn run(&self, event: &Recorded, attempt: u32) -> Result<(), Failure> {
         let context = self.context(event, attempt);
         let span = tracing::info_span!("job", processor = P::NAME, event.id = %event.id, event.type = %event.event_type, attempt);
         telemetry::continue_trace(&span, event.metadata.traceparent.as_deref());

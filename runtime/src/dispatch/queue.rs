@@ -5,17 +5,20 @@
 //! the second time appends nothing.
 
 use super::Processor;
-use super::pool::{Done, End, Pool};
+use super::parking::call;
+use super::pool::{Done, End, Pool, Unrecorded};
 use crate::consume::Surroundings;
-use crate::log::Log;
 use crate::log::kafka::{Settings, event_from_record, is_passing};
+use crate::log::{EVENT_BYTES_MAX, Log};
 use crate::shutdown::DRAIN;
 use anyhow::Context as _;
+use domain::id::EventId;
 use proto::Recorded;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a record may take to reach the topic before the event is handed out again.
 const HAND_OUT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of one fetch of jobs: two of the largest.
+const FETCH_BYTES: usize = 2 * EVENT_BYTES_MAX;
+
+/// Jobs that are remembered as begun: far more than are handed out in the second that a crash repeats.
+const KNOWN_MAX: usize = 10_000;
 
 /// How long a job waits for this process to have read its cause. Afterwards it runs all the same: what it appends would be refused as stale.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,16 +46,33 @@ pub fn topic(settings: &Settings, processor: &str) -> String {
     format!("{}.work.{processor}", settings.prefix)
 }
 
-/// Puts a record on the processor's topic for each event that calls for a job, until shutdown.
+/// A processor's door: which events become records on which topic.
+pub struct Desk {
+    name: &'static str,
+    topic: String,
+    wants: Box<dyn Fn(&Recorded) -> bool + Send + Sync>,
+}
+
+impl Desk {
+    /// Returns the door of `processor`.
+    #[must_use]
+    pub fn of<P: Processor>(processor: Arc<P>, settings: &Settings) -> Self {
+        Self { name: P::NAME, topic: topic(settings, P::NAME), wants: Box::new(move |event| call(&*processor, event).is_some()) }
+    }
+}
+
+/// Puts a record on a processor's topic for each event that calls for a job of it, until shutdown.
+///
+/// The processes share the events: each partition is read once, by one of them, for all processors. After a crash the next one starts
+/// with the last second's events again; [`work_off`] knows a record that comes twice.
 ///
 /// # Errors
 /// When the brokers refuse us.
-pub async fn hand_out<P: Processor>(processor: Arc<P>, settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let group = format!("{}.hand_out.{}", settings.prefix, P::NAME);
+pub async fn hand_out(desks: Vec<Desk>, settings: &Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let group = format!("{}.hand_out", settings.prefix);
     let events: StreamConsumer = settings.group(&group).create().context("starting the reader of events")?;
     let producer: FutureProducer = settings.appender(HAND_OUT_TIMEOUT.as_millis()).create().context("starting the producer of jobs")?;
     events.subscribe(&[&settings.events()])?;
-    let topic = topic(settings, P::NAME);
     loop {
         let record = tokio::select! {
             biased;
@@ -54,19 +80,11 @@ pub async fn hand_out<P: Processor>(processor: Arc<P>, settings: &Settings, shut
             record = next(&events) => record?,
         };
         // What cannot be read is the reader's alarm; here it is no job.
-        if let Some(event) = event_from_record(&record).ok().flatten()
-            && processor.job(&event).is_some()
-        {
-            let key = event.id.to_string();
-            loop {
-                let mut job = FutureRecord::to(&topic).key(&key).payload(record.payload().unwrap_or_default());
-                if let Some(headers) = record.headers() {
-                    job = job.headers(headers.detach());
-                }
-                match producer.send(job, HAND_OUT_TIMEOUT).await {
-                    Ok(_) => break,
-                    Err((error, _)) if shutdown.is_cancelled() => return Err(error.into()),
-                    Err((error, _)) => tracing::warn!(processor = P::NAME, error = %error, "a job could not be handed out, trying again"),
+        if let Some(event) = event_from_record(&record).ok().flatten() {
+            for desk in desks.iter().filter(|desk| (desk.wants)(&event)) {
+                if !hand_over(&producer, desk, &event, &record, &shutdown).await {
+                    // Its place is not remembered, so the next one starts with this event.
+                    return Ok(());
                 }
             }
         }
@@ -74,10 +92,38 @@ pub async fn hand_out<P: Processor>(processor: Arc<P>, settings: &Settings, shut
     }
 }
 
+/// Puts one record on a topic, as often as it takes; false when the process stops first.
+async fn hand_over(
+    producer: &FutureProducer,
+    desk: &Desk,
+    event: &Recorded,
+    record: &BorrowedMessage<'_>,
+    shutdown: &CancellationToken,
+) -> bool {
+    let key = event.id.to_string();
+    loop {
+        let mut job = FutureRecord::to(&desk.topic).key(&key).payload(record.payload().unwrap_or_default());
+        if let Some(headers) = record.headers() {
+            job = job.headers(headers.detach());
+        }
+        match producer.send(job, HAND_OUT_TIMEOUT).await {
+            Ok(_) => {
+                metrics::counter!("clipflow_jobs_handed_out_total", "processor" => desk.name).increment(1);
+                return true;
+            }
+            Err(_) if shutdown.is_cancelled() => return false,
+            Err((error, _)) => tracing::warn!(processor = desk.name, error = %error, "a job could not be handed out, trying again"),
+        }
+    }
+}
+
 /// Does the jobs on the processor's topic, at most `workers` at a time, until shutdown; then waits a little for those that run.
 ///
+/// While all workers are busy its partitions are paused, but the group is still answered: work that takes longer than the group's
+/// patience (`max.poll.interval.ms`) keeps its place, and what waits on the topic is not fetched in vain.
+///
 /// # Errors
-/// When the brokers refuse us, or the consumers' memory cannot be written.
+/// When the brokers refuse us, or the log cannot be read.
 pub async fn work_off<L: Log, P: Processor>(
     log: L,
     processor: Arc<P>,
@@ -85,47 +131,123 @@ pub async fn work_off<L: Log, P: Processor>(
     settings: &Settings,
     surroundings: Surroundings,
 ) -> anyhow::Result<()> {
-    let group = format!("{}.work.{}", settings.prefix, P::NAME);
+    let mut config = settings.group(&format!("{}.work.{}", settings.prefix, P::NAME));
+    // What is fetched ahead is dropped at each pause, so next to nothing is.
+    config.set("queued.min.messages", "1").set("fetch.message.max.bytes", FETCH_BYTES.to_string());
+    let records: StreamConsumer = config.create().context("starting the reader of jobs")?;
     let topic = topic(settings, P::NAME);
-    let records: StreamConsumer = settings.group(&group).create().context("starting the reader of jobs")?;
     records.subscribe(&[&topic])?;
     let shutdown = surroundings.shutdown.clone();
-    let pool = Arc::new(Pool::new(log, processor, workers, surroundings));
+    let pool = Arc::new(Pool::new(log, processor, workers, Unrecorded::Wait, surroundings));
     let mut jobs: JoinSet<anyhow::Result<(i32, i64, Done)>> = JoinSet::new();
-    let mut ledgers: HashMap<i32, Ledger> = HashMap::new();
+    let mut desk = Ledgers { topic, records: &records, partitions: HashMap::new(), known: Known::default() };
+    let mut is_paused = false;
     loop {
+        let is_busy = jobs.len() >= workers.get();
+        if is_busy {
+            // Again each time: partitions that were given to us meanwhile are not paused.
+            records.pause(&records.assignment()?).context("pausing the reader of jobs")?;
+        } else if is_paused {
+            records.resume(&records.assignment()?).context("resuming the reader of jobs")?;
+        }
+        is_paused = is_busy;
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            Some(ended) = jobs.join_next() => settle(ended.context("a job's task failed")??, &topic, &records, &mut ledgers),
-            // No more than can be done now: what waits on the topic may go to another worker. Heartbeats go on by themselves.
-            record = next(&records), if jobs.len() < workers.get() => {
-                let record = record?;
-                let (partition, offset) = (record.partition(), record.offset());
-                let ledger = ledgers.entry(partition).or_default();
-                match event_from_record(&record) {
-                    Ok(Some(event)) => if ledger.begin(offset) {
-                        let pool = pool.clone();
-                        jobs.spawn(async move {
-                            catch_up(&pool.log, &event).await?;
-                            Ok((partition, offset, pool.work(event).await?))
-                        });
-                    },
-                    Ok(None) | Err(_) => {
-                        tracing::error!(topic, partition, offset, "skipped a record that is not a job");
-                        ledger.skip(offset);
-                    }
-                }
-            }
+            Some(ended) = jobs.join_next() => desk.settle(ended.context("a job's task failed")??),
+            record = next(&records) => if let Some((partition, offset, event)) = desk.take(&record?) {
+                let pool = pool.clone();
+                jobs.spawn(async move {
+                    catch_up(&pool.log, &event).await?;
+                    Ok((partition, offset, pool.work(event).await?))
+                });
+            },
         }
     }
     let drained = tokio::time::timeout(DRAIN, async {
         while let Some(ended) = jobs.join_next().await {
-            settle(ended.context("a job's task failed")??, &topic, &records, &mut ledgers);
+            desk.settle(ended.context("a job's task failed")??);
         }
         anyhow::Ok(())
     });
     drained.await.unwrap_or(Ok(()))
+}
+
+/// What is finished of the topic's partitions.
+struct Ledgers<'a> {
+    topic: String,
+    records: &'a StreamConsumer,
+    partitions: HashMap<i32, Ledger>,
+    known: Known,
+}
+
+impl Ledgers<'_> {
+    /// Returns the job of a record, unless it is none, or was begun here before.
+    fn take(&mut self, record: &BorrowedMessage<'_>) -> Option<(i32, i64, Recorded)> {
+        let (partition, offset) = (record.partition(), record.offset());
+        let ledger = self.partitions.entry(partition).or_default();
+        if ledger.unfinished.contains(&offset) {
+            return None;
+        }
+        match event_from_record(record) {
+            Ok(Some(event)) if self.known.is_new(event.id) => {
+                ledger.begin(offset);
+                return Some((partition, offset, event));
+            }
+            Ok(Some(event)) => {
+                tracing::debug!(topic = self.topic, partition, offset, event.id = %event.id, "skipped a job that was handed out twice")
+            }
+            Ok(None) | Err(_) => {
+                metrics::counter!("clipflow_jobs_undecodable_total").increment(1);
+                tracing::error!(topic = self.topic, partition, offset, "skipped a record that is not a job");
+            }
+        }
+        ledger.skip(offset);
+        self.tick_off(partition);
+        None
+    }
+
+    fn settle(&mut self, (partition, offset, done): (i32, i64, Done)) {
+        if matches!(done.end, End::Interrupted) {
+            return;
+        }
+        if let Some(ledger) = self.partitions.get_mut(&partition) {
+            ledger.unfinished.remove(&offset);
+        }
+        self.tick_off(partition);
+    }
+
+    /// Tells the group how far everything is done.
+    fn tick_off(&self, partition: i32) {
+        if let Some(finished) = self.partitions.get(&partition).and_then(Ledger::finished)
+            && let Err(error) = self.records.store_offset(&self.topic, partition, finished)
+        {
+            // The partition went to another worker, which may do the job again; the second outcome is the first.
+            tracing::debug!(topic = self.topic, partition, error = %error, "a finished job could not be ticked off");
+        }
+    }
+}
+
+/// The jobs that were begun here lately: one that is handed out twice comes to the same worker, a little later.
+#[derive(Default)]
+struct Known {
+    events: HashSet<EventId>,
+    order: VecDeque<EventId>,
+}
+
+impl Known {
+    fn is_new(&mut self, event: EventId) -> bool {
+        let is_new = self.events.insert(event);
+        if is_new {
+            self.order.push_back(event);
+        }
+        if self.order.len() > KNOWN_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.events.remove(&oldest);
+        }
+        is_new
+    }
 }
 
 /// What is finished of one partition.
@@ -137,10 +259,9 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Tells whether the record is to be done: not when it came again while it is being done.
-    fn begin(&mut self, offset: i64) -> bool {
+    fn begin(&mut self, offset: i64) {
         self.frontier = self.frontier.max(offset + 1);
-        self.unfinished.insert(offset)
+        self.unfinished.insert(offset);
     }
 
     fn skip(&mut self, offset: i64) {
@@ -150,20 +271,6 @@ impl Ledger {
     /// Returns the last record below which everything is finished; none before the first.
     fn finished(&self) -> Option<i64> {
         self.unfinished.first().copied().unwrap_or(self.frontier).checked_sub(1).filter(|offset| *offset >= 0)
-    }
-}
-
-fn settle((partition, offset, done): (i32, i64, Done), topic: &str, records: &StreamConsumer, ledgers: &mut HashMap<i32, Ledger>) {
-    let Some(ledger) = ledgers.get_mut(&partition) else { return };
-    if matches!(done.end, End::Interrupted) {
-        return;
-    }
-    ledger.unfinished.remove(&offset);
-    if let Some(finished) = ledger.finished()
-        && let Err(error) = records.store_offset(topic, partition, finished)
-    {
-        // The partition went to another worker, which may do the job again; the second outcome is the first.
-        tracing::debug!(topic, partition, error = %error, "a finished job could not be ticked off");
     }
 }
 
@@ -185,6 +292,10 @@ async fn next(consumer: &StreamConsumer) -> anyhow::Result<BorrowedMessage<'_>> 
         match consumer.recv().await {
             Ok(record) => return Ok(record),
             Err(error) if is_passing(&error) => tracing::warn!(error = %error, "the brokers are not there, waiting for them"),
+            // The machine slept, or was too busy to answer the group, which the next call joins again.
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PollExceeded) => {
+                tracing::warn!(error = %error, "the group went on without this process, joining it again");
+            }
             Err(error) => return Err(error).context("reading from Kafka"),
         }
     }

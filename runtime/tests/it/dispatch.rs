@@ -5,11 +5,11 @@ use anyhow::Context as _;
 use proto::{Recorded, Wire as _};
 use runtime::consume::Surroundings;
 use runtime::consumers::Consumers;
-use runtime::dispatch::{Failure, GIVE_UP, JobContext, Processor, Retry, dispatch};
+use runtime::dispatch::{Failure, GIVE_UP, JobContext, ParkedJob, Processor, Retry, dispatch, parked_jobs, replay};
 use runtime::execute::{execute, load};
-use runtime::log::Log;
 use runtime::log::simulated::{Faults, SimulatedLog};
 use runtime::log::sqlite::SqliteLog;
+use runtime::log::{Log, Partition};
 use runtime::retry::Backoff;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,6 +90,10 @@ async fn mirrored<L: Log>(log: &L) -> u64 {
     sum
 }
 
+async fn parked<L: Log>(log: &L) -> Vec<ParkedJob> {
+    parked_jobs(log, workspace()).await.unwrap()
+}
+
 fn start<L: Log>(log: &L, mirror: &Mirror, surroundings: &Surroundings) -> tokio::task::JoinHandle<anyhow::Result<()>> {
     tokio::spawn(dispatch(log.clone(), mirror.clone(), NonZeroUsize::new(4).unwrap(), surroundings.clone()))
 }
@@ -125,7 +129,7 @@ async fn a_crash_loses_no_job_and_counts_none_twice() {
     }
     let (mirror, surroundings) = (Mirror::new(100), surroundings_with(consumers()));
     let running = start(&log, &mirror, &surroundings);
-    let head = log.head(runtime::log::Partition::EMBEDDED).await.unwrap();
+    let head = log.head(Partition::EMBEDDED).await.unwrap();
     surroundings.positions.wait(Mirror::NAME, Some(head - 1), Duration::from_secs(10)).await.unwrap();
     surroundings.shutdown.cancel();
     running.await.unwrap().unwrap();
@@ -144,7 +148,7 @@ async fn a_job_that_fails_is_tried_again() {
     surroundings.shutdown.cancel();
     running.await.unwrap().unwrap();
     assert_eq!(mirror.runs(), 15);
-    assert!(surroundings.consumers.parked().await.unwrap().is_empty());
+    assert_eq!(parked(&log).await, []);
 }
 
 #[tokio::test]
@@ -157,19 +161,29 @@ async fn a_job_that_keeps_failing_or_panics_is_parked_and_can_be_replayed() {
     };
     add(&log, 0..5).await;
     let running = start(&log, &mirror, &surroundings);
-    until("two jobs to be parked", async || surroundings.consumers.parked().await.unwrap().len() == 2).await;
+    until("two jobs to be parked", async || parked(&log).await.len() == 2).await;
     until("the others to be done", async || mirrored(&log).await == 3).await;
-    let parked = surroundings.consumers.parked().await.unwrap();
-    assert_eq!((parked[0].position, parked[0].attempts, parked[0].error.as_str()), (2, 3, "rendering: no disk"));
-    assert_eq!((parked[1].position, parked[1].attempts, parked[1].error.as_str()), (3, 1, "panicked: a bug"));
-    surroundings.positions.wait(Mirror::NAME, Some(7), Duration::from_secs(10)).await.expect("parked jobs hold up nothing");
+    let put_aside = parked(&log).await;
+    let told = |job: &ParkedJob| (job.parking.position, job.parking.attempts, job.parking.error.clone(), job.parking.processor.clone());
+    assert_eq!(told(&put_aside[0]), (2, 3, "rendering: no disk".to_owned(), "mirror".to_owned()));
+    assert_eq!(told(&put_aside[1]), (3, 1, "panicked: a bug".to_owned(), "mirror".to_owned()));
+    surroundings.positions.wait(Mirror::NAME, Some(9), Duration::from_secs(10)).await.expect("parked jobs hold up nothing");
 
-    *mirror.0.mood.lock().unwrap() = |_, _| Ok(());
-    for position in [2, 3] {
-        assert!(surroundings.consumers.replay(Mirror::NAME, position).await.unwrap());
+    // Asked for while it still fails, a job is parked again, with its new error.
+    *mirror.0.mood.lock().unwrap() = |position, _| if position == 2 { Err(anyhow::anyhow!("still no disk")) } else { Ok(()) };
+    for (job, commit) in put_aside.iter().zip(1_000..) {
+        replay(&log, request(commit), job.job).await.unwrap();
     }
-    until("the parked jobs to be done", async || surroundings.consumers.parked().await.unwrap().is_empty()).await;
+    until("one to be done and one to be parked again", async || {
+        let now = parked(&log).await;
+        now.len() == 1 && !now[0].is_replaying && now[0].parking.error == "still no disk"
+    })
+    .await;
+    *mirror.0.mood.lock().unwrap() = |_, _| Ok(());
+    replay(&log, request(2_000), put_aside[0].job).await.unwrap();
+    until("the parked jobs to be done", async || parked(&log).await.is_empty()).await;
     assert_eq!(mirrored(&log).await, 5);
+    assert!(replay(&log, request(2_001), put_aside[0].job).await.is_err(), "what is done cannot be asked for");
     surroundings.shutdown.cancel();
     running.await.unwrap().unwrap();
 }
@@ -212,10 +226,10 @@ async fn a_job_that_keeps_failing_or_panics_ends_in_what_its_processor_says_of_i
         execute::<Counter>(&log, request(counter), id(counter), Command::Add(1)).await.unwrap();
     }
     let running = tokio::spawn(dispatch(log.clone(), Breaks, NonZeroUsize::MIN, surroundings.clone()));
-    surroundings.positions.wait(Breaks::NAME, Some(6), Duration::from_secs(10)).await.expect("four jobs and what three say of them");
-    let parked = surroundings.consumers.parked().await.unwrap();
-    assert_eq!(parked.len(), 1, "the others said so: {parked:?}");
-    assert_eq!((parked[0].position, parked[0].error.as_str(), parked[0].is_replaying), (3, "no disk", false));
+    surroundings.positions.wait(Breaks::NAME, Some(7), Duration::from_secs(10)).await.expect("four jobs and what is said of them");
+    let put_aside = parked(&log).await;
+    assert_eq!(put_aside.len(), 1, "the others said so: {put_aside:?}");
+    assert_eq!((put_aside[0].parking.position, put_aside[0].parking.error.as_str(), put_aside[0].is_replaying), (3, "no disk", false));
     let said = async || {
         let mut said = Vec::new();
         for counter in 1..=4 {
@@ -230,26 +244,36 @@ async fn a_job_that_keeps_failing_or_panics_ends_in_what_its_processor_says_of_i
     running.await.unwrap().unwrap();
     let again = crate::counter::surroundings();
     let running = tokio::spawn(dispatch(log.clone(), Breaks, NonZeroUsize::MIN, again.clone()));
-    again.positions.wait(Breaks::NAME, Some(6), Duration::from_secs(10)).await.expect("nothing is added");
+    again.positions.wait(Breaks::NAME, Some(7), Duration::from_secs(10)).await.expect("nothing is added");
     again.shutdown.cancel();
     running.await.unwrap().unwrap();
     assert_eq!(said().await, [3, 100, 100, 0]);
+    assert_eq!(parked(&log).await, put_aside);
 }
 
 #[tokio::test]
-async fn what_is_parked_can_be_asked_for_again_all_at_once_and_is_told_to_those_who_wait() {
-    let (log, mirror, surroundings) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(1_000), surroundings());
+async fn a_job_that_is_asked_for_while_nobody_works_is_done_at_the_next_start_once() {
+    let (log, mirror, first) = (SimulatedLog::new(1, Faults::NONE), Mirror::new(1_000), surroundings());
     *mirror.0.mood.lock().unwrap() = |_, _| Err(anyhow::anyhow!("no disk"));
-    let mut changes = surroundings.consumers.changes();
     add(&log, 0..2).await;
-    let running = start(&log, &mirror, &surroundings);
-    changes.changed().await.unwrap();
-    until("both jobs to be parked", async || surroundings.consumers.parked().await.unwrap().len() == 2).await;
+    let running = start(&log, &mirror, &first);
+    until("both jobs to be parked", async || parked(&log).await.len() == 2).await;
+    first.shutdown.cancel();
+    running.await.unwrap().unwrap();
+
     *mirror.0.mood.lock().unwrap() = |_, _| Ok(());
-    surroundings.consumers.replay_all(Mirror::NAME).await.unwrap();
-    until("both jobs to be done", async || surroundings.consumers.parked().await.unwrap().is_empty()).await;
+    let job = parked(&log).await[0].job;
+    for commit in [1_000, 1_001] {
+        replay(&log, request(commit), job).await.unwrap();
+    }
+    assert!(parked(&log).await[0].is_replaying);
+    // Another process, without the first one's memory, does every job; the parked ones leave the list as they end.
+    let second = surroundings();
+    let running = start(&log, &mirror, &second);
+    until("both jobs to be done", async || parked(&log).await.is_empty()).await;
+    second.positions.wait(Mirror::NAME, Some(log.head(Partition::EMBEDDED).await.unwrap() - 1), Duration::from_secs(10)).await.unwrap();
     assert_eq!(mirrored(&log).await, 2);
-    surroundings.shutdown.cancel();
+    second.shutdown.cancel();
     running.await.unwrap().unwrap();
 }
 
@@ -265,6 +289,7 @@ async fn a_log_that_is_full_is_told_at_the_first_try_and_the_job_is_done_when_th
     let (mirror, first) = (Mirror::new(10_000), surroundings());
     let running = start(&log, &mirror, &first);
     tokio::time::timeout(Duration::from_secs(10), first.disk_full.notified()).await.expect("it is told");
+    until("what the log does not take to be remembered", async || !first.consumers.parked().await.unwrap().is_empty()).await;
     first.shutdown.cancel();
     running.await.unwrap().unwrap();
     drop(log);
@@ -274,6 +299,8 @@ async fn a_log_that_is_full_is_told_at_the_first_try_and_the_job_is_done_when_th
     second.consumers.replay_all(Mirror::NAME).await.unwrap();
     let running = start(&log, &mirror, &second);
     until("every job to be done", async || u128::from(mirrored(&log).await) == commits).await;
+    until("nothing to be remembered", async || second.consumers.parked().await.unwrap().is_empty()).await;
+    assert_eq!(parked(&log).await, []);
     second.shutdown.cancel();
     running.await.unwrap().unwrap();
 }

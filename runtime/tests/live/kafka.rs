@@ -61,9 +61,11 @@ pub(crate) async fn remove(settings: &Settings) {
     let mut config = rdkafka::ClientConfig::new();
     config.set("bootstrap.servers", &settings.brokers);
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
-    let (commits, events, generation) = (settings.commits(), settings.events(), settings.generation());
+    let metadata = admin.inner().fetch_metadata(None, Duration::from_secs(20)).unwrap();
+    let ours = format!("{}.", settings.prefix);
+    let topics: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).filter(|name| name.starts_with(&ours)).collect();
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-    admin.delete_topics(&[&commits, &events, &generation], &options).await.unwrap();
+    admin.delete_topics(&topics, &options).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,3 +4,4 @@
 
 mod kafka;
 mod tokens;
+mod work;

@@ -7,6 +7,7 @@ use crate::engine::Store;
 use domain::artefact::Ratio;
 use domain::clip;
 use domain::id::{ClipId, VideoId};
+use domain::job;
 use domain::transcript;
 use domain::video::{self, Failure};
 use futures::StreamExt;
@@ -59,7 +60,7 @@ pub(super) async fn until_done(store: &Store, video: VideoId, around: &Surroundi
             Some(item) = events.next() => match item? {
                 Item::Event(event) => {
                     family.has(&event);
-                    match watch.see(&event)? {
+                    match watch.see(&event, &family)? {
                         Change::None => {}
                         Change::GoesOn => ending = None,
                         Change::Ends(end) => ending = Some(end),
@@ -85,10 +86,12 @@ pub(super) async fn until_done(store: &Store, video: VideoId, around: &Surroundi
 /// Returns the ending of a family of which something is parked that nobody tries again.
 async fn parked(consumers: &Consumers, family: &Family) -> anyhow::Result<Option<Ending>> {
     let parked = consumers.parked().await?.into_iter().find(|parked| !parked.is_replaying && family.holds(&parked.stream));
-    Ok(parked.map(|Parked { consumer, error, .. }| {
-        let reason = format!("the stage {consumer} stopped, and could not even record it: {error}");
-        Ending::Failed(Failure { code: "PARKED".into(), reason })
-    }))
+    Ok(parked.map(|Parked { consumer, error, .. }| put_aside(&consumer, &error)))
+}
+
+fn put_aside(processor: &str, error: &str) -> Ending {
+    let reason = format!("the stage {processor} stopped, and could not even record it: {error}");
+    Ending::Failed(Failure { code: "PARKED".into(), reason })
 }
 
 enum Change {
@@ -137,7 +140,7 @@ impl Watch {
         }
     }
 
-    fn see(&mut self, event: &Recorded) -> anyhow::Result<Change> {
+    fn see(&mut self, event: &Recorded, family: &Family) -> anyhow::Result<Change> {
         let is_ours = event.stream.id() == self.video.0;
         Ok(match event.event()? {
             Some(Event::Video(event)) if is_ours => self.see_video(event),
@@ -151,6 +154,10 @@ impl Watch {
                 self.draw("transcribe", "");
                 Change::None
             }
+            Some(Event::Job(job::Event::Parked(parking))) if family.holds_named(&parking.cause_stream) => {
+                Change::Ends(put_aside(&parking.processor, &parking.error))
+            }
+            Some(Event::Job(job::Event::ReplayRequested { .. })) => Change::GoesOn,
             Some(Event::Clip(event_of_clip)) => self.see_clip(ClipId(event.stream.id()), event_of_clip),
             _ => Change::None,
         })

@@ -38,6 +38,9 @@ const FOR_EVER: &str = "-1";
 /// Jobs are kept for a month: nobody waits longer for a worker.
 const WORK_RETENTION_MS: &str = "2592000000";
 
+/// Progress is for those who watch now.
+const PROGRESS_RETENTION_MS: &str = "600000";
+
 /// What a log is, written once when it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
@@ -141,8 +144,10 @@ pub async fn init(settings: &Settings, layout: Layout, processors: &[&str], id: 
             .set("max.message.bytes", &largest)
     };
     let partitions = i32::try_from(layout.partitions)?;
+    let progress = crate::progress::relay::topic(settings);
     let work: Vec<String> = processors.iter().map(|name| crate::dispatch::topic(settings, name)).collect();
     let mut topics = vec![topic(&commits, partitions, FOR_EVER), topic(&events, partitions, FOR_EVER), topic(&mark, 1, FOR_EVER)];
+    topics.push(topic(&progress, 1, PROGRESS_RETENTION_MS));
     // Jobs can be handed out again from the events, so they need not be kept.
     topics.extend(work.iter().map(|name| topic(name, WORK_PARTITIONS, WORK_RETENTION_MS)));
     let admin: AdminClient<DefaultClientContext> = settings.admin().create()?;

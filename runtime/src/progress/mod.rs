@@ -1,5 +1,7 @@
 //! How far running work has come: for those who watch now, kept nowhere. What must be known later is an event.
 
+pub mod relay;
+
 use domain::id::{VideoId, WorkspaceId};
 use futures::Stream;
 use tokio::sync::broadcast;
@@ -30,11 +32,16 @@ pub struct Progress {
 
 /// A handle on the process's channel of progress.
 #[derive(Clone, Debug)]
-pub struct ProgressChannel(broadcast::Sender<Progress>);
+pub struct ProgressChannel {
+    /// Of this process's own work.
+    own: broadcast::Sender<Progress>,
+    /// Of that and of what other processes told.
+    all: broadcast::Sender<Progress>,
+}
 
 impl Default for ProgressChannel {
     fn default() -> Self {
-        Self(broadcast::channel(BEHIND_MAX).0)
+        Self { own: broadcast::channel(BEHIND_MAX).0, all: broadcast::channel(BEHIND_MAX).0 }
     }
 }
 
@@ -42,12 +49,23 @@ impl ProgressChannel {
     /// Tells everybody who watches; never waits.
     pub fn send(&self, progress: Progress) {
         // An error means that nobody watches.
-        drop(self.0.send(progress));
+        drop(self.own.send(progress.clone()));
+        drop(self.all.send(progress));
     }
 
-    /// Returns what is sent from now on. A watcher that is slow misses old messages, never the newest.
+    /// Returns what is sent from now on, by other processes too. A watcher that is slow misses old messages, never the newest.
     pub fn subscribe(&self) -> impl Stream<Item = Progress> + Send + use<> {
-        BroadcastStream::new(self.0.subscribe()).filter_map(Result::ok)
+        BroadcastStream::new(self.all.subscribe()).filter_map(Result::ok)
+    }
+
+    /// Returns what this process itself sends from now on.
+    fn subscribe_own(&self) -> impl Stream<Item = Progress> + Send + use<> {
+        BroadcastStream::new(self.own.subscribe()).filter_map(Result::ok)
+    }
+
+    /// Passes on what another process told.
+    fn pass_on(&self, progress: Progress) {
+        drop(self.all.send(progress));
     }
 }
 
