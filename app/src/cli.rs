@@ -216,7 +216,7 @@ pub(crate) enum Role {
 pub(crate) enum Log {
     /// Makes the topics of the log that the configuration names. Refuses where there is a log.
     Init {
-        /// Partitions, fixed for the life of the log; a workspace is always in one. `serve` works with one so far.
+        /// Partitions, fixed for the life of the log; a workspace is always in one.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(runtime::log::kafka::PARTITIONS_MAX)))]
         partitions: u32,
         /// Copies of each partition, on as many brokers.

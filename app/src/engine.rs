@@ -112,7 +112,7 @@ impl Store {
         let Config { log: kafka, blobs } = Config::load(shared.config.as_deref())?;
         let log = match &kafka {
             None => AnyLog::Sqlite(SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?),
-            Some(settings) => AnyLog::Kafka(on_kafka(settings, copies).await?),
+            Some(settings) => AnyLog::Kafka(KafkaLog::open(settings.clone(), copies).await.map_err(log_problem)?),
         };
         let blobs = blobs.unwrap_or_else(|| BlobSettings::Folder(folder.join("blobs")));
         Ok(Self {
@@ -125,17 +125,6 @@ impl Store {
             _lock: lock,
         })
     }
-}
-
-async fn on_kafka(settings: &kafka::Settings, folder: &Path) -> anyhow::Result<KafkaLog> {
-    let log = KafkaLog::open(settings.clone(), folder).await.map_err(log_problem)?;
-    let partitions = log.generation().partitions;
-    if partitions > 1 {
-        let reason =
-            format!("the log has {partitions} partitions, and so far clipflow serves logs with one: make another with `clipflow log init`");
-        return Err(Problem::new("PARTITIONS", reason).into());
-    }
-    Ok(log)
 }
 
 /// Returns what a person sees when a log on Kafka cannot be used.

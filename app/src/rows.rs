@@ -78,5 +78,10 @@ impl Cluster {
 
 /// Says what is wrong with the cluster; the driver's own words name the node and the cause.
 pub(crate) fn unusable(error: &anyhow::Error) -> Problem {
-    Problem::new("CLUSTER_UNUSABLE", format!("the cluster of the read models cannot be used: {error:#}"))
+    Problem::new(
+        "CLUSTER_UNUSABLE",
+        format!(
+            "the cluster of the read models cannot be used: {error:#}: look at --cql-nodes, --cql-keyspace, --cql-username with its password, and --cql-ca"
+        ),
+    )
 }

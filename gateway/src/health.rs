@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use runtime::log::{Log as _, Partition};
+use runtime::log::Log as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,12 +24,14 @@ pub(crate) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<&'stati
     if gateway.shutdown.is_cancelled() {
         return Err(not_ready("shutting down".into()));
     }
-    let head = gateway.log.head(Partition::EMBEDDED).await.map_err(Problem::internal)?;
-    for model in projections::ALL {
-        let next = gateway.positions.checkpoint(model.name).map_or(0, |position| position + 1);
-        let lag = head.saturating_sub(next);
-        if lag > LAG_EVENTS_MAX {
-            return Err(not_ready(format!("{} is {lag} events behind", model.name)));
+    for partition in gateway.log.partitions() {
+        let head = gateway.log.head(partition).await.map_err(Problem::internal)?;
+        for model in projections::ALL {
+            let next = gateway.positions.checkpoint(model.name, partition).map_or(0, |position| position + 1);
+            let lag = head.saturating_sub(next);
+            if lag > LAG_EVENTS_MAX {
+                return Err(not_ready(format!("{} is {lag} events behind in partition {}", model.name, partition.0)));
+            }
         }
     }
     Ok("ready\n")

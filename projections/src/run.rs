@@ -44,12 +44,12 @@ struct Feed<P> {
 impl<P: Projection> Sink for Feed<P> {
     const NAME: &'static str = P::NAME;
 
-    async fn checkpoint(&self) -> Result<Option<u64>> {
-        Ok(self.store.next(Model::of::<P>(), Target::Live).await?.checked_sub(1))
+    async fn checkpoint(&self, partition: Partition) -> Result<Option<u64>> {
+        Ok(self.store.next(Model::of::<P>(), Target::Live, partition).await?.checked_sub(1))
     }
 
-    async fn apply(&self, batch: &[Recorded], checkpoint: u64) -> Result<()> {
-        self.store.apply(Model::of::<P>(), Target::Live, batch.to_vec(), checkpoint + 1).await.map(|_| ())
+    async fn apply(&self, partition: Partition, batch: &[Recorded], checkpoint: u64) -> Result<()> {
+        self.store.apply(Model::of::<P>(), Target::Live, partition, batch.to_vec(), checkpoint + 1).await.map(|_| ())
     }
 }
 
@@ -58,9 +58,16 @@ impl<P: Projection> Sink for Feed<P> {
 /// # Errors
 /// The log or the store fails.
 pub async fn catch_up(log: &impl Log, store: &Store, model: Model, target: Target) -> Result<()> {
-    let head = log.head(Partition::EMBEDDED).await?;
-    let mut next = store.next(model, target).await?;
-    let mut reading = log.read(Partition::EMBEDDED, next, Filter::all()).ready_chunks(BATCH_EVENTS_MAX);
+    for partition in log.partitions() {
+        catch_up_partition(log, store, model, target, partition).await?;
+    }
+    Ok(())
+}
+
+async fn catch_up_partition(log: &impl Log, store: &Store, model: Model, target: Target, partition: Partition) -> Result<()> {
+    let head = log.head(partition).await?;
+    let mut next = store.next(model, target, partition).await?;
+    let mut reading = log.read(partition, next, Filter::all()).ready_chunks(BATCH_EVENTS_MAX);
     while next < head {
         let Some(items) = reading.next().await else { bail!("the log's reading ended while {} caught up", model.name) };
         let mut events = Vec::with_capacity(items.len());
@@ -73,7 +80,7 @@ pub async fn catch_up(log: &impl Log, store: &Store, model: Model, target: Targe
                 Item::CaughtUp(end) => next = next.max(end),
             }
         }
-        next = store.apply(model, target, events, next).await?;
+        next = store.apply(model, target, partition, events, next).await?;
     }
     Ok(())
 }

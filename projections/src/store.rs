@@ -43,9 +43,9 @@ pub struct Status {
     pub version: u32,
     /// Which build is read, from 1.
     pub build: u32,
-    /// Every event below this position is in its rows.
-    pub next: u64,
-    /// How many positions it is behind the log.
+    /// How many events of all partitions are in its rows.
+    pub applied: u64,
+    /// How many events it is behind the log.
     pub lag: u64,
 }
 
@@ -56,8 +56,8 @@ pub struct Rebuilt {
     pub name: &'static str,
     /// Which build is read from now on.
     pub build: u32,
-    /// Every event below this position is in its rows.
-    pub next: u64,
+    /// How many events of all partitions are in its rows.
+    pub applied: u64,
     /// Digest of all rows of the build that was read so far.
     pub before: Digest,
     /// Digest of all rows of the new build, as of the same events.
@@ -124,11 +124,16 @@ impl Store {
     /// # Errors
     /// The log or the store cannot be read.
     pub async fn status(&self, log: &impl Log, models: &'static [Model]) -> Result<Vec<Status>> {
-        let head = log.head(Partition::EMBEDDED).await?;
         let mut all = vec![];
         for model in models {
-            let (build, next) = (self.live(*model).await?, self.next(*model, Target::Live).await?);
-            all.push(Status { name: model.name, version: model.version, build, next, lag: head.saturating_sub(next) });
+            let build = self.live(*model).await?;
+            let (mut applied, mut lag) = (0, 0);
+            for partition in log.partitions() {
+                let next = self.next(*model, Target::Live, partition).await?;
+                applied += next;
+                lag += log.head(partition).await?.saturating_sub(next);
+            }
+            all.push(Status { name: model.name, version: model.version, build, applied, lag });
         }
         Ok(all)
     }
@@ -173,26 +178,26 @@ impl Store {
         }
     }
 
-    /// Returns the position below which every event is in the rows.
+    /// Returns the position below which every event of `partition` is in the rows.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn next(&self, model: Model, target: Target) -> Result<u64> {
+    pub async fn next(&self, model: Model, target: Target, partition: Partition) -> Result<u64> {
         match self {
-            Self::Sqlite(store) => store.next(model, target).await,
-            Self::Cql(store) => store.next(model, target).await,
+            Self::Sqlite(store) => store.next(model, target, partition).await,
+            Self::Cql(store) => store.next(model, target, partition).await,
         }
     }
 
-    /// Applies events that follow the rows, in order, and sets the checkpoint: everything below `next` was read.
+    /// Applies events of a partition that follow the rows, in order, and sets the checkpoint: everything below `next` was read.
     /// Returns the checkpoint, which never goes back.
     ///
     /// # Errors
     /// The store cannot be written. Then the checkpoint is as before, and the same call may be made again.
-    pub async fn apply(&self, model: Model, target: Target, events: Vec<Recorded>, next: u64) -> Result<u64> {
+    pub async fn apply(&self, model: Model, target: Target, partition: Partition, events: Vec<Recorded>, next: u64) -> Result<u64> {
         match self {
-            Self::Sqlite(store) => store.apply(model, target, events, next).await,
-            Self::Cql(store) => store.apply(model, target, &events, next).await,
+            Self::Sqlite(store) => store.apply(model, target, partition, events, next).await,
+            Self::Cql(store) => store.apply(model, target, partition, &events, next).await,
         }
     }
 

@@ -67,7 +67,7 @@ async fn an_opened_file_goes_on_where_it_was() {
     world.video(submit()).await;
     let again = Store::open(&folder.path().join("rows.sqlite"), &ALL).unwrap();
     let status = again.status(&world.log, &ALL).await.unwrap();
-    assert!(status.iter().all(|status| status.lag == 0 && status.next == 1), "{status:?}");
+    assert!(status.iter().all(|status| status.lag == 0 && status.applied == 1), "{status:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 const PACKAGE: &str = "clipflow.events.v1";
@@ -48,6 +49,14 @@ pub const EVENT_TYPES: [&str; 39] = [
     "job.replay_requested",
     "job.finished",
 ];
+
+static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| HashSet::from(EVENT_TYPES));
+
+/// Tells whether this version knows an event type.
+#[must_use]
+pub fn is_known(event_type: &str) -> bool {
+    KNOWN.contains(event_type)
+}
 
 /// Every message as a protobuf `FileDescriptorSet`: with it a reader in any language decodes payloads without a compiler.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

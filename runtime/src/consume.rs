@@ -36,11 +36,11 @@ pub trait Sink: Send + Sync + 'static {
         Filter::all()
     }
 
-    /// Returns the position up to which everything is applied; `None` before the first.
-    fn checkpoint(&self) -> impl Future<Output = anyhow::Result<Option<u64>>> + Send;
+    /// Returns the position up to which everything of `partition` is applied; `None` before the first.
+    fn checkpoint(&self, partition: Partition) -> impl Future<Output = anyhow::Result<Option<u64>>> + Send;
 
-    /// Applies events, possibly none, and stores the checkpoint with them: both or neither.
-    fn apply(&self, batch: &[Recorded], checkpoint: u64) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// Applies events of one partition, possibly none, and stores the checkpoint with them: both or neither.
+    fn apply(&self, partition: Partition, batch: &[Recorded], checkpoint: u64) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 /// What consumers share.
@@ -60,16 +60,22 @@ pub struct Surroundings {
     pub shutdown: CancellationToken,
 }
 
-/// Feeds `sink` from the log until shutdown.
+/// Feeds `sink` from every partition of the log until shutdown, each by itself: only events of one partition have an order.
 ///
 /// # Errors
 /// When the log or the consumers' memory cannot be read; the sink's errors are retried.
 pub async fn consume<L: Log, S: Sink>(log: L, sink: S, surroundings: Surroundings) -> anyhow::Result<()> {
+    let sink = Arc::new(sink);
+    let feed = |partition| consume_partition(log.clone(), sink.clone(), partition, surroundings.clone());
+    futures::future::try_join_all(log.partitions().into_iter().map(feed)).await.map(drop)
+}
+
+async fn consume_partition<L: Log, S: Sink>(log: L, sink: Arc<S>, partition: Partition, surroundings: Surroundings) -> anyhow::Result<()> {
     let shutdown = surroundings.shutdown.clone();
-    let mut feed = Feed { log, sink, surroundings, checkpoint: None };
+    let mut feed = Feed { log, sink, partition, memory: memory_of(S::NAME, partition), surroundings, checkpoint: None };
     feed.start().await?;
     let from = feed.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
-    let mut reading = feed.log.read(Partition::EMBEDDED, from, feed.sink.filter());
+    let mut reading = feed.log.read(partition, from, feed.sink.filter());
     let mut replays = feed.surroundings.consumers.changes();
     replays.mark_changed();
     loop {
@@ -81,9 +87,29 @@ pub async fn consume<L: Log, S: Sink>(log: L, sink: S, surroundings: Surrounding
                 feed.replay().await?;
                 continue;
             }
-            batch = next_batch(&mut reading) => batch.with_context(|| format!("reading the log for {}", S::NAME))?,
+            batch = next_batch(&mut reading) => batch.with_context(|| format!("reading partition {} of the log for {}", partition.0, S::NAME))?,
         };
+        count_unknown::<S>(&batch.events);
         feed.take(batch).await?;
+    }
+}
+
+/// Returns the name under which what a consumer puts aside is remembered.
+fn memory_of(consumer: &str, partition: Partition) -> String {
+    match partition {
+        Partition::EMBEDDED => consumer.to_owned(),
+        Partition(number) => format!("{consumer}@{number}"),
+    }
+}
+
+/// Counts events of a type that this version does not know: every consumer skips them, and a newer one can be told to read them again.
+fn count_unknown<S: Sink>(events: &[Recorded]) {
+    let unknown = events.iter().filter(|event| !proto::schema::is_known(&event.event_type)).inspect(|event| {
+        tracing::debug!(consumer = S::NAME, event.id = %event.id, event.type = %event.event_type, "skipped an event of an unknown type");
+    });
+    match unknown.count() as u64 {
+        0 => {}
+        count => metrics::counter!("clipflow_consumer_unknown_events_total", "consumer" => S::NAME).increment(count),
     }
 }
 
@@ -122,7 +148,10 @@ async fn next_batch(reading: &mut Reading) -> anyhow::Result<Batch> {
 
 struct Feed<L, S> {
     log: L,
-    sink: S,
+    sink: Arc<S>,
+    partition: Partition,
+    /// Our name in the memory of consumers.
+    memory: String,
     surroundings: Surroundings,
     checkpoint: Option<u64>,
 }
@@ -131,12 +160,12 @@ impl<L: Log, S: Sink> Feed<L, S> {
     async fn start(&mut self) -> anyhow::Result<()> {
         let mut failures = 0;
         self.checkpoint = loop {
-            match self.sink.checkpoint().await {
+            match self.sink.checkpoint(self.partition).await {
                 Ok(checkpoint) => break checkpoint,
                 Err(error) => failures = self.wait_after(failures, &error).await?,
             }
         };
-        self.surroundings.positions.publish(S::NAME, self.checkpoint);
+        self.surroundings.positions.publish(S::NAME, self.partition, self.checkpoint);
         Ok(())
     }
 
@@ -145,7 +174,7 @@ impl<L: Log, S: Sink> Feed<L, S> {
             self.measure(batch.head).await;
             return Ok(());
         };
-        if let Err(error) = self.sink.apply(&batch.events, checkpoint).await {
+        if let Err(error) = self.sink.apply(self.partition, &batch.events, checkpoint).await {
             tracing::warn!(consumer = S::NAME, error = ?error, events = batch.events.len(), "a batch failed, applying its events one by one");
             for event in &batch.events {
                 self.insist(event).await?;
@@ -153,7 +182,7 @@ impl<L: Log, S: Sink> Feed<L, S> {
             self.insist_on_checkpoint(checkpoint).await?;
         }
         self.checkpoint = Some(checkpoint);
-        self.surroundings.positions.publish(S::NAME, self.checkpoint);
+        self.surroundings.positions.publish(S::NAME, self.partition, self.checkpoint);
         metrics::counter!("clipflow_consumer_events_total", "consumer" => S::NAME).increment(batch.events.len() as u64);
         self.measure(batch.head).await;
         Ok(())
@@ -163,28 +192,28 @@ impl<L: Log, S: Sink> Feed<L, S> {
     async fn insist(&mut self, event: &Recorded) -> anyhow::Result<()> {
         let mut failures = 0;
         while failures < ATTEMPTS_MAX {
-            match self.sink.apply(std::slice::from_ref(event), event.position).await {
+            match self.sink.apply(self.partition, std::slice::from_ref(event), event.position).await {
                 Ok(()) => return Ok(()),
                 Err(error) => failures = self.wait_after(failures, &error).await?,
             }
         }
         let Surroundings { consumers, clock, .. } = self.surroundings.clone();
         // Parked before the checkpoint passes it, so that a crash cannot lose it.
-        consumers.park(S::NAME, event, failures, &format!("it failed {failures} times"), clock.now()).await?;
+        consumers.park(&self.memory, event, failures, &format!("it failed {failures} times"), clock.now()).await?;
         self.insist_on_checkpoint(event.position).await?;
         // An empty batch has passed, so the sink is well: if the event still fails, the event is at fault.
-        match self.sink.apply(std::slice::from_ref(event), event.position).await {
-            Ok(()) => consumers.unpark(S::NAME, event.position).await,
+        match self.sink.apply(self.partition, std::slice::from_ref(event), event.position).await {
+            Ok(()) => consumers.unpark(&self.memory, event.position).await,
             Err(error) => {
                 tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
-                consumers.park(S::NAME, event, failures + 1, &format!("{error:#}"), clock.now()).await
+                consumers.park(&self.memory, event, failures + 1, &format!("{error:#}"), clock.now()).await
             }
         }
     }
 
     async fn insist_on_checkpoint(&mut self, checkpoint: u64) -> anyhow::Result<()> {
         let mut failures = 0;
-        while let Err(error) = self.sink.apply(&[], checkpoint).await {
+        while let Err(error) = self.sink.apply(self.partition, &[], checkpoint).await {
             failures = self.wait_after(failures, &error).await?;
         }
         Ok(())
@@ -204,12 +233,12 @@ impl<L: Log, S: Sink> Feed<L, S> {
     /// Applies parked events that somebody asked for once more. The checkpoint stays where it is.
     async fn replay(&mut self) -> anyhow::Result<()> {
         let Some(checkpoint) = self.checkpoint else { return Ok(()) };
-        for position in self.surroundings.consumers.to_replay(S::NAME).await? {
-            let event = event_at(&self.log, Partition::EMBEDDED, position).await?;
+        for position in self.surroundings.consumers.to_replay(&self.memory).await? {
+            let event = event_at(&self.log, self.partition, position).await?;
             let Surroundings { consumers, clock, .. } = &self.surroundings;
-            match self.sink.apply(std::slice::from_ref(&event), checkpoint).await {
-                Ok(()) => consumers.unpark(S::NAME, position).await?,
-                Err(error) => consumers.park(S::NAME, &event, 1, &format!("{error:#}"), clock.now()).await?,
+            match self.sink.apply(self.partition, std::slice::from_ref(&event), checkpoint).await {
+                Ok(()) => consumers.unpark(&self.memory, position).await?,
+                Err(error) => consumers.park(&self.memory, &event, 1, &format!("{error:#}"), clock.now()).await?,
             }
         }
         Ok(())
@@ -218,11 +247,11 @@ impl<L: Log, S: Sink> Feed<L, S> {
     async fn measure(&self, head: Option<u64>) {
         let head = match head {
             Some(head) => Ok(head),
-            None => self.log.head(Partition::EMBEDDED).await,
+            None => self.log.head(self.partition).await,
         };
         let done = self.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
         if let Ok(head) = head {
-            metrics::gauge!("clipflow_consumer_lag_events", "consumer" => S::NAME).set(head.saturating_sub(done) as f64);
+            metrics::gauge!("clipflow_consumer_lag_events", "consumer" => self.memory.clone()).set(head.saturating_sub(done) as f64);
         }
     }
 }

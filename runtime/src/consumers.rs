@@ -152,13 +152,13 @@ impl Consumers {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub async fn park(&self, consumer: &'static str, event: &Recorded, attempts: u32, error: &str, at: Timestamp) -> anyhow::Result<()> {
-        let event = event.clone();
+    pub async fn park(&self, consumer: &str, event: &Recorded, attempts: u32, error: &str, at: Timestamp) -> anyhow::Result<()> {
+        let (name, event) = (consumer.to_owned(), event.clone());
         let error: String = error.chars().take(ERROR_BYTES_MAX / 4).collect();
         self.with(move |connection| {
             let sql = "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)";
             connection.prepare_cached(sql)?.execute(params![
-                consumer,
+                name,
                 event.position.cast_signed(),
                 event.id.0.as_bytes(),
                 event.workspace.0.as_bytes(),
@@ -171,7 +171,7 @@ impl Consumers {
         })
         .await?;
         self.0.changes.send_modify(|count| *count += 1);
-        self.count_parked().await
+        self.count_parked(consumer).await
     }
 
     /// Returns what was put aside, by consumer and position.
@@ -212,20 +212,22 @@ impl Consumers {
     }
 
     /// Returns the positions of `consumer`'s parked events that somebody asked to replay.
-    pub(crate) async fn to_replay(&self, consumer: &'static str) -> anyhow::Result<Vec<u64>> {
+    pub(crate) async fn to_replay(&self, consumer: &str) -> anyhow::Result<Vec<u64>> {
+        let consumer = consumer.to_owned();
         self.with(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT position FROM parked WHERE consumer = ? AND replay = 1 ORDER BY position")?;
-            statement.query_map([consumer], |row| row.get(0).map(i64::cast_unsigned))?.collect()
+            statement.query_map([&consumer], |row| row.get(0).map(i64::cast_unsigned))?.collect()
         })
         .await
     }
 
     /// Forgets a parked event that was replayed with success.
-    pub(crate) async fn unpark(&self, consumer: &'static str, position: u64) -> anyhow::Result<()> {
+    pub(crate) async fn unpark(&self, consumer: &str, position: u64) -> anyhow::Result<()> {
+        let name = consumer.to_owned();
         let sql = "DELETE FROM parked WHERE consumer = ? AND position = ?";
-        self.with(move |connection| connection.execute(sql, params![consumer, position.cast_signed()])).await?;
-        self.count_parked().await
+        self.with(move |connection| connection.execute(sql, params![name, position.cast_signed()])).await?;
+        self.count_parked(consumer).await
     }
 
     /// Changes each time something is parked, or somebody asks for it again.
@@ -234,16 +236,11 @@ impl Consumers {
         self.0.changes.subscribe()
     }
 
-    async fn count_parked(&self) -> anyhow::Result<()> {
-        let counts: Vec<(String, i64)> = self
-            .with(|connection| {
-                let sql = "SELECT c.consumer, count(p.position) FROM checkpoints c LEFT JOIN parked p USING (consumer) GROUP BY 1";
-                connection.prepare_cached(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-            })
-            .await?;
-        for (consumer, count) in counts {
-            metrics::gauge!("clipflow_consumer_parked_events", "consumer" => consumer).set(count as f64);
-        }
+    async fn count_parked(&self, consumer: &str) -> anyhow::Result<()> {
+        let name = consumer.to_owned();
+        let sql = "SELECT count(*) FROM parked WHERE consumer = ?";
+        let count: i64 = self.with(move |connection| connection.prepare_cached(sql)?.query_row([name], |row| row.get(0))).await?;
+        metrics::gauge!("clipflow_consumer_parked_events", "consumer" => consumer.to_owned()).set(count as f64);
         Ok(())
     }
 

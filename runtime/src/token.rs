@@ -1,5 +1,6 @@
 //! Read-your-writes: a token says what the caller has written, a read model waits until it has seen that.
 
+use crate::log::Partition;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::id::WorkspaceId;
@@ -12,7 +13,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// What a caller has seen or written: everything in `workspace` up to and including `position`. Opaque to callers.
+/// What a caller has seen or written: everything in `workspace` up to and including `position`, which counts in the workspace's
+/// partition. Opaque to callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Where.
@@ -58,46 +60,46 @@ pub struct Stale {
     pub lag: u64,
 }
 
-/// How far each consumer of this process has come. A clone is another handle.
+/// Who reads what.
+type Place = (&'static str, Partition);
+
+/// How far each consumer of this process has come in each partition. A clone is another handle.
 #[derive(Clone, Default)]
-pub struct Positions(Arc<Mutex<HashMap<String, watch::Sender<Option<u64>>>>>);
+pub struct Positions(Arc<Mutex<HashMap<Place, watch::Sender<Option<u64>>>>>);
 
 impl Positions {
-    /// Says that consumer `name` has finished everything up to and including `checkpoint`.
-    pub fn publish(&self, name: &str, checkpoint: Option<u64>) {
-        self.channel(name).send_if_modified(|current| {
+    /// Says that consumer `name` has finished everything in `partition` up to and including `checkpoint`.
+    pub fn publish(&self, name: &'static str, partition: Partition, checkpoint: Option<u64>) {
+        self.channel(name, partition).send_if_modified(|current| {
             let is_news = checkpoint > *current;
             *current = checkpoint.max(*current);
             is_news
         });
     }
 
-    /// Returns how far consumer `name` has come.
+    /// Returns how far consumer `name` has come in `partition`.
     #[must_use]
-    pub fn checkpoint(&self, name: &str) -> Option<u64> {
-        *self.channel(name).borrow()
+    pub fn checkpoint(&self, name: &'static str, partition: Partition) -> Option<u64> {
+        *self.channel(name, partition).borrow()
     }
 
-    /// Waits until consumer `name` has finished everything up to and including `position`, at most for `deadline`.
+    /// Waits until consumer `name` has finished everything in `partition` up to and including `position`, at most for `deadline`.
     ///
     /// # Errors
     /// [`Stale`] when it has not by then.
-    pub async fn wait(&self, name: &str, position: Option<u64>, deadline: Duration) -> Result<(), Stale> {
-        let mut checkpoints = self.channel(name).subscribe();
+    pub async fn wait(&self, name: &'static str, partition: Partition, position: Option<u64>, deadline: Duration) -> Result<(), Stale> {
+        let mut checkpoints = self.channel(name, partition).subscribe();
         let reached = checkpoints.wait_for(|checkpoint| *checkpoint >= position);
         if matches!(tokio::time::timeout(deadline, reached).await, Ok(Ok(_))) {
             return Ok(());
         }
         let events = |position: Option<u64>| position.map_or(0, |position| position + 1);
-        Err(Stale { lag: events(position).saturating_sub(events(self.checkpoint(name))) })
+        Err(Stale { lag: events(position).saturating_sub(events(self.checkpoint(name, partition))) })
     }
 
-    fn channel(&self, name: &str) -> watch::Sender<Option<u64>> {
+    fn channel(&self, name: &'static str, partition: Partition) -> watch::Sender<Option<u64>> {
         let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match channels.get(name) {
-            Some(channel) => channel.clone(),
-            None => channels.entry(name.to_owned()).or_insert_with(|| watch::channel(None).0).clone(),
-        }
+        channels.entry((name, partition)).or_insert_with(|| watch::channel(None).0).clone()
     }
 }
 
@@ -123,23 +125,31 @@ mod tests {
     #[tokio::test]
     async fn a_wait_ends_when_the_consumer_gets_there() {
         let positions = Positions::default();
-        positions.publish("clips", Some(3));
-        positions.wait("clips", Some(3), Duration::ZERO).await.expect("it is there already");
-        assert_eq!(positions.wait("clips", Some(10), Duration::from_millis(1)).await, Err(Stale { lag: 7 }));
+        positions.publish("clips", Partition::EMBEDDED, Some(3));
+        positions.wait("clips", Partition::EMBEDDED, Some(3), Duration::ZERO).await.expect("it is there already");
+        assert_eq!(positions.wait("clips", Partition::EMBEDDED, Some(10), Duration::from_millis(1)).await, Err(Stale { lag: 7 }));
         let waiting = tokio::spawn({
             let positions = positions.clone();
-            async move { positions.wait("clips", Some(10), Duration::from_secs(60)).await }
+            async move { positions.wait("clips", Partition::EMBEDDED, Some(10), Duration::from_secs(60)).await }
         });
         tokio::task::yield_now().await;
-        positions.publish("clips", Some(11));
+        positions.publish("clips", Partition::EMBEDDED, Some(11));
         assert_eq!(waiting.await.expect("it does not panic"), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn partitions_count_for_themselves() {
+        let positions = Positions::default();
+        positions.publish("clips", Partition(2), Some(11));
+        assert_eq!(positions.wait("clips", Partition(2), Some(11), Duration::ZERO).await, Ok(()));
+        assert_eq!(positions.wait("clips", Partition(1), Some(3), Duration::ZERO).await, Err(Stale { lag: 4 }));
     }
 
     #[tokio::test]
     async fn a_checkpoint_never_goes_back() {
         let positions = Positions::default();
-        positions.publish("clips", Some(3));
-        positions.publish("clips", Some(1));
-        assert_eq!(positions.checkpoint("clips"), Some(3));
+        positions.publish("clips", Partition::EMBEDDED, Some(3));
+        positions.publish("clips", Partition::EMBEDDED, Some(1));
+        assert_eq!(positions.checkpoint("clips", Partition::EMBEDDED), Some(3));
     }
 }

@@ -27,6 +27,8 @@ from client import Client
 from journey import CLIPS_MIN, START_SECONDS, Server, an_interrupted_upload_resumes, every_clip_has_reasons_and_a_file, step
 
 CLIPS_SECONDS = 1_200
+# More than one, so that everything that counts positions is seen to count them per partition.
+PARTITIONS = os.environ.get("CLIPFLOW_JOURNEY_PARTITIONS", "3")
 
 
 class Part:
@@ -124,7 +126,7 @@ def platform(binary: Path, folder: Path):
     """Sequencer, two workers and gateway in processes of their own; yields a client, the workers and the prefix of the topics."""
     prefix = configure(folder)
     copies = min(3, len(os.environ["CLIPFLOW_KAFKA_BROKERS"].split(",")))
-    layout = ["--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
+    layout = ["--partitions", PARTITIONS, "--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
     # Every process takes it from the environment, beside the nodes and the password.
     os.environ["CLIPFLOW_CQL_KEYSPACE"] = f"journey_{uuid.uuid4().hex[:12]}"
     subprocess.run([binary, "migrate", "--replicas", "1"], check=True, cwd=folder)

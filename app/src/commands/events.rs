@@ -5,14 +5,14 @@ use crate::engine::Store;
 use domain::id::{ClipId, VideoId};
 use futures::StreamExt;
 use proto::{Event, Recorded, StreamName, cloudevents};
-use runtime::log::{Filter, Item, Log, Partition};
+use runtime::log::{Filter, Item, Log};
 use std::collections::HashSet;
 use std::io::Write;
 use uuid::Uuid;
 
 pub(crate) async fn run(shared: &Shared, options: Events) -> anyhow::Result<()> {
     let store = Store::open_for_reading(shared).await?;
-    let mut reading = store.log.read(Partition::EMBEDDED, options.from, Filter::workspace(store.workspace));
+    let mut reading = store.log.read(store.log.partition(store.workspace), options.from, Filter::workspace(store.workspace));
     let mut family = options.video.map(Family::of);
     let mut out = std::io::stdout();
     while let Some(item) = reading.next().await {

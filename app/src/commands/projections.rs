@@ -11,9 +11,9 @@ pub(crate) async fn run(shared: &Shared, options: Projections) -> anyhow::Result
     let mut out = std::io::stdout();
     match options.command {
         ProjectionsCommand::Status => {
-            writeln!(out, "{:16} {:>7} {:>10} {:>6}", "read model", "version", "next", "lag")?;
+            writeln!(out, "{:16} {:>7} {:>10} {:>6}", "read model", "version", "events", "lag")?;
             for status in rows.status(&store.log, &projections::ALL).await? {
-                writeln!(out, "{:16} {:>7} {:>10} {:>6}", status.name, status.version, status.next, status.lag)?;
+                writeln!(out, "{:16} {:>7} {:>10} {:>6}", status.name, status.version, status.applied, status.lag)?;
             }
         }
         ProjectionsCommand::Rebuild { name } => {

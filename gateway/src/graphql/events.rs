@@ -10,7 +10,7 @@ use domain::id::{VideoId, WorkspaceId};
 use domain::{clip, transcript, video};
 use futures::{Stream, StreamExt as _};
 use proto::{Recorded, StreamName, Wire as _, cloudevents};
-use runtime::log::{Filter, Item, Log as _, Partition};
+use runtime::log::{Filter, Item, Log as _};
 use runtime::token::Token as Seen;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl EventSubscription {
         let from = match after {
             Some(Token(seen)) if seen.workspace != workspace => return Err(refusal("BAD_TOKEN", "this token is of another workspace")),
             Some(Token(seen)) => seen.position.map_or(0, |position| position + 1),
-            None => caller.gateway.log.head(Partition::EMBEDDED).await.map_err(internal)?,
+            None => caller.gateway.log.head(caller.gateway.log.partition(workspace)).await.map_err(internal)?,
         };
         let event_types = types.into_iter().map(Into::into).collect();
         let filter = Filter { event_types, ..Filter::workspace(workspace) };
@@ -74,7 +74,7 @@ fn watch(
     filter: Filter,
 ) -> impl Stream<Item = Result<Event>> + use<> {
     let shutdown = gateway.shutdown.clone().cancelled_owned();
-    let mut events = gateway.log.read(Partition::EMBEDDED, from, filter);
+    let mut events = gateway.log.read(gateway.log.partition(workspace), from, filter);
     let mut owners = HashMap::new();
     try_stream! {
         while let Some(item) = events.next().await {

@@ -12,7 +12,7 @@ use domain::video::{self, Event};
 use futures::{Stream, StreamExt as _};
 use projections::stages::{self, stage_changes};
 use proto::{Recorded, Wire as _};
-use runtime::log::{Filter, Item, Log as _, Partition};
+use runtime::log::{Filter, Item, Log as _};
 use runtime::progress::Progress;
 use runtime::token::Token as Seen;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn watch(gateway: Arc<Gateway>, workspace: WorkspaceId, video: VideoId, from: u6
     // Subscribed before the log is read: a percentage that belongs to a stage that has just begun is not missed.
     let mut percentages = Box::pin(gateway.progress.subscribe());
     let filter = Filter { categories: vec![video::Video::CATEGORY.into()], ..Filter::workspace(workspace) };
-    let mut events = gateway.log.read(Partition::EMBEDDED, from, filter);
+    let mut events = gateway.log.read(gateway.log.partition(workspace), from, filter);
     let shutdown = gateway.shutdown.clone().cancelled_owned();
     let stream = video::Video::stream(video.0);
     try_stream! {

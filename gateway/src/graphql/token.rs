@@ -3,6 +3,7 @@
 use super::Caller;
 use super::error::refusal;
 use async_graphql::{ErrorExtensions as _, InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use runtime::log::Log as _;
 use runtime::token::Token as Seen;
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub(crate) async fn wait(caller: Caller<'_>, after: Option<&Token>) -> async_gra
     if seen.workspace != caller.workspace() {
         return Err(refusal("BAD_TOKEN", "this token is of another workspace"));
     }
-    let models = projections::ALL.into_iter().map(|model| caller.gateway.positions.wait(model.name, seen.position, PATIENCE));
+    let partition = caller.gateway.log.partition(seen.workspace);
+    let models = projections::ALL.into_iter().map(|model| caller.gateway.positions.wait(model.name, partition, seen.position, PATIENCE));
     match futures::future::try_join_all(models).await {
         Ok(_) => Ok(()),
         Err(stale) => Err(refusal("STALE", stale).extend_with(|_, extensions| extensions.set("lag", stale.lag))),

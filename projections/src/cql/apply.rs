@@ -10,6 +10,7 @@ use crate::table::{Table, Write};
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::Recorded;
+use runtime::log::Partition;
 use scylla::value::CqlValue;
 
 /// Most writes of one event: each has a timestamp of its own, and 2⁶³ / 4096 positions are left.
@@ -19,22 +20,22 @@ const WRITES_PER_EVENT_MAX: u64 = 1 << 12;
 const WRITES_AT_ONCE: usize = 64;
 
 impl Store {
-    pub(crate) async fn apply(&self, model: Model, target: Target, events: &[Recorded], next: u64) -> Result<u64> {
+    pub(crate) async fn apply(&self, model: Model, target: Target, partition: Partition, events: &[Recorded], next: u64) -> Result<u64> {
         match target {
             Target::Build(build) => {
                 self.write_rows(model, build, events).await?;
-                self.set_checkpoint(model, build, next).await?;
+                self.set_checkpoint(model, build, partition, next).await?;
                 Ok(next)
             }
-            Target::Live => self.apply_live(model, events, next).await,
+            Target::Live => self.apply_live(model, partition, events, next).await,
         }
     }
 
     /// Writes to builds that are being made first, then to the live one, and starts over when a rebuild changed which builds there are.
-    async fn apply_live(&self, model: Model, events: &[Recorded], next: u64) -> Result<u64> {
+    async fn apply_live(&self, model: Model, partition: Partition, events: &[Recorded], next: u64) -> Result<u64> {
         for _ in 0..REPLANS_MAX {
             let plan = self.plan(model).await?;
-            let done = self.checkpoint(model, plan.live).await?;
+            let done = self.checkpoint(model, plan.live, partition).await?;
             let fresh = &events[events.partition_point(|event| event.position < done)..];
             let written = self.write_all(model, &plan, fresh).await;
             if self.plan(model).await? != plan {
@@ -42,7 +43,7 @@ impl Store {
             }
             written?;
             let next = next.max(done);
-            self.set_checkpoint(model, plan.live, next).await?;
+            self.set_checkpoint(model, plan.live, partition, next).await?;
             return Ok(next);
         }
         bail!("{} was rebuilt {REPLANS_MAX} times while one batch was written", model.name)

@@ -23,6 +23,7 @@ use domain::blob::Digest;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use runtime::log::Partition;
 use scylla::value::CqlValue;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The statements that make the tables of this file.
@@ -72,19 +73,19 @@ impl Store {
         Ok(Plan { live, candidates: builds.into_iter().map(|(build, _)| build).filter(|build| *build > live).collect() })
     }
 
-    pub(crate) async fn next(&self, model: Model, target: Target) -> Result<u64> {
+    pub(crate) async fn next(&self, model: Model, target: Target, partition: Partition) -> Result<u64> {
         let build = match target {
             Target::Live => self.live(model).await?,
             Target::Build(build) => build,
         };
-        self.checkpoint(model, build).await
+        self.checkpoint(model, build, partition).await
     }
 
-    pub(crate) async fn checkpoint(&self, model: Model, build: u32) -> Result<u64> {
+    pub(crate) async fn checkpoint(&self, model: Model, build: u32, partition: Partition) -> Result<u64> {
         let keyspace = &self.0.keyspace;
         let text = format!("SELECT next FROM {keyspace}.checkpoints WHERE model = ? AND version = ? AND build = ? AND partition = ?");
         let mut key = key(model, Some(build));
-        key.push(integer(Partition::EMBEDDED.0.into()));
+        key.push(integer(partition.0.into()));
         let found = self.rows(text, key).await.with_context(|| format!("reading the checkpoint of {}", model.name))?;
         Ok(match found.first().and_then(|cells| cells.first()) {
             Some(Value::Integer(next)) => next.unsigned_abs(),
@@ -93,14 +94,28 @@ impl Store {
     }
 
     /// The position is the timestamp, so that the checkpoint never goes back.
-    pub(crate) async fn set_checkpoint(&self, model: Model, build: u32, next: u64) -> Result<()> {
+    pub(crate) async fn set_checkpoint(&self, model: Model, build: u32, partition: Partition, next: u64) -> Result<()> {
         let keyspace = &self.0.keyspace;
         let text =
             format!("INSERT INTO {keyspace}.checkpoints (model, version, build, partition, next) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?");
         let mut values = key(model, Some(build));
         let next = integer(i64::try_from(next)?);
-        values.extend([integer(Partition::EMBEDDED.0.into()), next.clone(), next]);
+        values.extend([integer(partition.0.into()), next.clone(), next]);
         self.write(text, values).await.with_context(|| format!("writing the checkpoint of {}", model.name))
+    }
+
+    /// Returns the checkpoint of each partition that has one.
+    async fn checkpoints(&self, model: Model, build: u32) -> Result<BTreeMap<u32, u64>> {
+        let keyspace = &self.0.keyspace;
+        let text = format!("SELECT partition, next FROM {keyspace}.checkpoints WHERE model = ? AND version = ? AND build = ?");
+        let found = self.rows(text, key(model, Some(build))).await.with_context(|| format!("reading the checkpoints of {}", model.name))?;
+        found
+            .into_iter()
+            .map(|cells| match cells.as_slice() {
+                [Value::Integer(partition), Value::Integer(next)] => Ok((u32::try_from(*partition)?, next.unsigned_abs())),
+                other => bail!("no checkpoint is {other:?}"),
+            })
+            .collect()
     }
 
     /// Makes an empty build of `model` beside the live one, marks it, and returns its number.
@@ -124,12 +139,18 @@ impl Store {
             bail!("another rebuild of {} took the place of this one", model.name);
         }
         // What projectors have finished since the mark they wrote to both.
-        let next = self.checkpoint(model, build).await?.max(self.checkpoint(model, plan.live).await?);
+        let mut next = self.checkpoints(model, build).await?;
+        for (partition, done) in self.checkpoints(model, plan.live).await? {
+            next.entry(partition).and_modify(|next| *next = done.max(*next)).or_insert(done);
+        }
         let (before, after) = self.compare(model, plan.live, build).await?;
-        self.set_checkpoint(model, build, next).await?;
+        for (partition, next) in &next {
+            self.set_checkpoint(model, build, Partition(*partition), *next).await?;
+        }
+        let applied = next.into_values().sum();
         let mut values = key(model, Some(build));
         values.extend([
-            integer(i64::try_from(next)?),
+            integer(i64::try_from(applied)?),
             Some(CqlValue::Text(after.to_string())),
             Some(CqlValue::Text(before.to_string())),
             integer(LIVE),
@@ -146,7 +167,7 @@ impl Store {
         )
         .await?;
         self.remove_older(model, build, plan.live).await?;
-        Ok(Rebuilt { name: model.name, build, next, before, after })
+        Ok(Rebuilt { name: model.name, build, applied, before, after })
     }
 
     async fn remove_older(&self, model: Model, live: u32, kept: u32) -> Result<()> {
@@ -217,8 +238,17 @@ impl Store {
     }
 
     async fn sum(&self, physical: Physical<'_>, (first, last): (i64, i64)) -> Result<Sum> {
-        let values = vec![integer(first), integer(last)];
-        let mut rows = std::pin::pin!(self.stream(physical.slice(), values).await?);
+        let mut preparations = 0;
+        loop {
+            match self.sum_once(physical, (first, last)).await {
+                Err(error) if self.is_to_repeat(&mut preparations, &physical.slice(), &error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn sum_once(&self, physical: Physical<'_>, (first, last): (i64, i64)) -> Result<Sum> {
+        let mut rows = std::pin::pin!(self.stream(physical.slice(), vec![integer(first), integer(last)]).await?);
         let mut sum = Sum::default();
         while let Some(cells) = rows.next().await {
             sum.add(physical.table, &cells?);

@@ -7,7 +7,7 @@ use super::builds::{LIVE, SCHEMA};
 use super::statements::Physical;
 use super::{Keyspace, Options, Store};
 use crate::table::Value;
-use crate::{Model, audit, clips, events_by_stream, jobs, models, transcripts, videos};
+use crate::{Model, audit, clips, events_by_stream, jobs, models, parked_jobs, transcripts, videos};
 use anyhow::{Context as _, Result, bail, ensure};
 use domain::blob::Digest;
 use scylla::value::CqlValue;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 const APPLIED: &str = "CREATE TABLE IF NOT EXISTS migrations (\n    number bigint,\n    name text,\n    sha256 text,\n    applied_at timestamp,\n    PRIMARY KEY (number)\n)";
 
 /// The read models by the number of their migration, which they keep for ever.
-const NUMBERED: [(u32, Model); 7] = [
+const NUMBERED: [(u32, Model); 8] = [
     (2, Model::of::<events_by_stream::EventsByStream>()),
     (3, Model::of::<videos::Videos>()),
     (4, Model::of::<transcripts::Transcripts>()),
@@ -26,6 +26,7 @@ const NUMBERED: [(u32, Model); 7] = [
     (6, Model::of::<jobs::Jobs>()),
     (7, Model::of::<models::Models>()),
     (8, Model::of::<audit::Audit>()),
+    (9, Model::of::<parked_jobs::ParkedJobs>()),
 ];
 
 /// A file of `schemas/cql`.
@@ -93,7 +94,7 @@ pub async fn migrate(options: &Options, replicas: Option<u32>) -> Result<Vec<Mig
     ensure_keyspace(options, replicas).await?;
     let store = Store::connect(options).await?;
     // Migrations name no keyspace, so that their files fit any.
-    store.0.session.get_session().use_keyspace(options.keyspace.to_string(), false).await.context("using the keyspace")?;
+    store.0.session.use_keyspace(options.keyspace.to_string(), false).await.context("using the keyspace")?;
     store.change_schema(APPLIED).await?;
     let applied = applied(&store).await?;
     let mut fresh = vec![];

@@ -16,6 +16,7 @@ mod apply;
 mod builds;
 mod cells;
 mod migrate;
+mod requests;
 mod statements;
 
 use crate::store::{ROWS_MAX, scoped};
@@ -25,16 +26,17 @@ use anyhow::{Context as _, Result, bail};
 use cells::{Bound, bind_key};
 use domain::id::WorkspaceId;
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 pub use migrate::{Migration, migrate, migrations};
+use requests::Prepared;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use scylla::client::caching_session::CachingSession;
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
+use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
-use scylla::statement::{Consistency, Statement};
+use scylla::statement::Consistency;
 use scylla::value::CqlValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use statements::Physical;
@@ -58,9 +60,6 @@ const SPECULATE_AFTER: Duration = Duration::from_millis(100);
 
 /// Other replicas that a slow read is asked of.
 const SPECULATIONS_MAX: usize = 1;
-
-/// Statements that are kept prepared: those of two builds of all read models fit.
-const STATEMENTS_KEPT_MAX: usize = 512;
 
 /// Rows that one page of an answer has at most.
 const PAGE_ROWS: i32 = 500;
@@ -111,7 +110,8 @@ pub struct Store(Arc<Shared>);
 
 struct Shared {
     keyspace: Keyspace,
-    session: CachingSession,
+    session: Session,
+    prepared: Prepared,
     reads: ExecutionProfileHandle,
     writes: ExecutionProfileHandle,
 }
@@ -150,7 +150,7 @@ impl Store {
             .and_then(|session| Ok(session?))
             .with_context(|| format!("connecting to the CQL cluster at {}", options.nodes.join(", ")))?;
         let keyspace = options.keyspace.clone();
-        Ok(Self(Arc::new(Shared { keyspace, session: CachingSession::from(session, STATEMENTS_KEPT_MAX), reads, writes })))
+        Ok(Self(Arc::new(Shared { keyspace, session, prepared: Prepared::default(), reads, writes })))
     }
 
     pub(crate) async fn get_many<R: Row>(&self, workspace: WorkspaceId, keys: Vec<Vec<Value>>) -> Result<Vec<Option<R>>> {
@@ -208,30 +208,6 @@ impl Store {
         let found: Vec<Vec<Vec<Value>>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().map(|rows| rows.into_iter().next()).collect())
     }
-
-    async fn rows(&self, text: impl Into<String> + Send, values: Vec<Bound>) -> Result<Vec<Vec<Value>>> {
-        self.stream(text.into(), values).await?.try_collect().await
-    }
-
-    async fn stream(&self, text: String, values: Vec<Bound>) -> Result<impl Stream<Item = Result<Vec<Value>>> + use<>> {
-        // In a box: the driver's future is deep, and every caller's would hold it.
-        let pages = Box::pin(self.0.session.execute_iter(statement(text, &self.0.reads), values)).await?;
-        let rows = pages.rows_stream::<scylla::value::Row>()?;
-        Ok(rows.map(|row| cells::of(row?)))
-    }
-
-    /// Writes may be tried again: they carry their timestamps.
-    async fn write(&self, text: impl Into<String> + Send, values: Vec<Bound>) -> Result<()> {
-        Box::pin(self.0.session.execute_unpaged(statement(text.into(), &self.0.writes), values)).await?;
-        Ok(())
-    }
-
-    async fn change_schema(&self, text: &str) -> Result<()> {
-        let mut statement = Statement::new(text);
-        statement.set_request_timeout(Some(SCHEMA_CHANGE_MAX));
-        self.0.session.get_session().query_unpaged(statement, ()).await.with_context(|| format!("executing {text}"))?;
-        Ok(())
-    }
 }
 
 /// Returns the settings of connections to nodes whose certificates an authority in `file` has signed.
@@ -243,12 +219,4 @@ fn tls(file: &Path) -> Result<Arc<ClientConfig>> {
         roots.add(certificate).with_context(|| format!("trusting a certificate in {}", file.display()))?;
     }
     Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
-}
-
-fn statement(text: String, profile: &ExecutionProfileHandle) -> Statement {
-    let mut statement = Statement::new(text);
-    statement.set_is_idempotent(true);
-    statement.set_page_size(PAGE_ROWS);
-    statement.set_execution_profile_handle(Some(profile.clone()));
-    statement
 }

@@ -7,7 +7,9 @@ use crate::rows::Sum;
 use crate::store::Rebuilt;
 use anyhow::{Context as _, Result};
 use domain::blob::Digest;
+use runtime::log::Partition;
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use std::collections::BTreeMap;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS builds (
@@ -16,6 +18,12 @@ CREATE TABLE IF NOT EXISTS builds (
     next INTEGER NOT NULL,
     PRIMARY KEY (name, version, build)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS checkpoints (
+    name TEXT NOT NULL, version INTEGER NOT NULL, build INTEGER NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
+    PRIMARY KEY (name, version, build, partition)
+) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO checkpoints SELECT name, version, build, 0, next FROM builds WHERE next > 0;
+UPDATE builds SET next = 0 WHERE next > 0;
 CREATE UNIQUE INDEX IF NOT EXISTS one_live_build ON builds (name, version) WHERE state = 'live';
 CREATE TABLE IF NOT EXISTS cut_overs (
     name TEXT NOT NULL, version INTEGER NOT NULL, build INTEGER NOT NULL,
@@ -63,21 +71,31 @@ pub(crate) fn live(transaction: &Transaction<'_>, model: Model) -> Result<u32> {
     live_or_none(transaction, model)?.with_context(|| format!("{} has no build that can be read", model.name))
 }
 
-pub(crate) fn checkpoint(transaction: &Transaction<'_>, model: Model, build: u32) -> Result<u64> {
-    let next: i64 = transaction
-        .prepare_cached("SELECT next FROM builds WHERE name = ? AND version = ? AND build = ?")?
-        .query_row((model.name, model.version, build), |row| row.get(0))?;
-    Ok(next.unsigned_abs())
+pub(crate) fn checkpoint(transaction: &Transaction<'_>, model: Model, build: u32, partition: Partition) -> Result<u64> {
+    let next: Option<i64> = transaction
+        .prepare_cached("SELECT next FROM checkpoints WHERE name = ? AND version = ? AND build = ? AND partition = ?")?
+        .query_row((model.name, model.version, build, partition.0), |row| row.get(0))
+        .optional()?;
+    Ok(next.unwrap_or(0).unsigned_abs())
 }
 
-pub(crate) fn set_checkpoint(transaction: &Transaction<'_>, model: Model, build: u32, next: u64) -> Result<()> {
-    transaction.prepare_cached("UPDATE builds SET next = ? WHERE name = ? AND version = ? AND build = ?")?.execute((
-        i64::try_from(next)?,
+pub(crate) fn set_checkpoint(transaction: &Transaction<'_>, model: Model, build: u32, partition: Partition, next: u64) -> Result<()> {
+    transaction.prepare_cached("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?)")?.execute((
         model.name,
         model.version,
         build,
+        partition.0,
+        i64::try_from(next)?,
     ))?;
     Ok(())
+}
+
+/// Returns the checkpoints of all partitions that have one.
+fn checkpoints(transaction: &Transaction<'_>, model: Model, build: u32) -> Result<BTreeMap<u32, i64>> {
+    let sql = "SELECT partition, next FROM checkpoints WHERE name = ? AND version = ? AND build = ? AND next > 0";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let found = statement.query_map((model.name, model.version, build), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
 fn live_or_none(transaction: &Transaction<'_>, model: Model) -> Result<Option<u32>> {
@@ -98,10 +116,13 @@ fn create(transaction: &Transaction<'_>, model: Model, build: u32, state: &str) 
 fn drop_builds(transaction: &Transaction<'_>, model: Model, state: &str) -> Result<()> {
     let mut statement = transaction.prepare_cached("SELECT build FROM builds WHERE name = ? AND version = ? AND state = ?")?;
     let builds: Vec<u32> = statement.query_map((model.name, model.version, state), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    for build in builds {
+    for build in &builds {
         for table in model.tables {
-            transaction.execute_batch(&Physical { table, version: model.version, build }.drop())?;
+            transaction.execute_batch(&Physical { table, version: model.version, build: *build }.drop())?;
         }
+    }
+    for build in &builds {
+        transaction.execute("DELETE FROM checkpoints WHERE name = ? AND version = ? AND build = ?", (model.name, model.version, build))?;
     }
     transaction.execute("DELETE FROM builds WHERE name = ? AND version = ? AND state = ?", (model.name, model.version, state))?;
     Ok(())
@@ -125,10 +146,11 @@ fn start(connection: &mut Connection, model: Model) -> Result<u32> {
 fn cut_over(connection: &mut Connection, model: Model, build: u32) -> Result<Option<Rebuilt>> {
     let transaction = begin(connection)?;
     let previous = live(&transaction, model)?;
-    let next = checkpoint(&transaction, model, build)?;
-    if next != checkpoint(&transaction, model, previous)? {
+    let next = checkpoints(&transaction, model, build)?;
+    if next != checkpoints(&transaction, model, previous)? {
         return Ok(None);
     }
+    let applied: i64 = next.into_values().sum();
     let (before, after) = (digest(&transaction, model, previous)?, digest(&transaction, model, build)?);
     drop_builds(&transaction, model, "old")?;
     for (state, build) in [("old", previous), ("live", build)] {
@@ -137,10 +159,10 @@ fn cut_over(connection: &mut Connection, model: Model, build: u32) -> Result<Opt
     }
     transaction.execute(
         "INSERT INTO cut_overs VALUES (?, ?, ?, ?, ?, ?)",
-        (model.name, model.version, build, i64::try_from(next)?, after.to_string(), before.to_string()),
+        (model.name, model.version, build, applied, after.to_string(), before.to_string()),
     )?;
     transaction.commit()?;
-    Ok(Some(Rebuilt { name: model.name, build, next, before, after }))
+    Ok(Some(Rebuilt { name: model.name, build, applied: applied.unsigned_abs(), before, after }))
 }
 
 fn digest(transaction: &Transaction<'_>, model: Model, build: u32) -> Result<Digest> {

@@ -14,6 +14,7 @@ use crate::{Model, Row, rows};
 use anyhow::{Context as _, Result, anyhow};
 use domain::id::WorkspaceId;
 use proto::Recorded;
+use runtime::log::Partition;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use statements::Physical;
 use std::path::{Path, PathBuf};
@@ -88,21 +89,21 @@ impl Store {
         .await
     }
 
-    pub(crate) async fn next(&self, model: Model, target: Target) -> Result<u64> {
-        self.read(move |transaction| builds::checkpoint(transaction, model, build_of(transaction, model, target)?)).await
+    pub(crate) async fn next(&self, model: Model, target: Target, partition: Partition) -> Result<u64> {
+        self.read(move |transaction| builds::checkpoint(transaction, model, build_of(transaction, model, target)?, partition)).await
     }
 
     /// All of it, or nothing.
-    pub(crate) async fn apply(&self, model: Model, target: Target, events: Vec<Recorded>, next: u64) -> Result<u64> {
+    pub(crate) async fn apply(&self, model: Model, target: Target, partition: Partition, events: Vec<Recorded>, next: u64) -> Result<u64> {
         self.write(move |connection| {
             let transaction = begin(connection)?;
             let build = build_of(&transaction, model, target)?;
-            let done = builds::checkpoint(&transaction, model, build)?;
+            let done = builds::checkpoint(&transaction, model, build, partition)?;
             for event in events.iter().filter(|event| event.position >= done) {
                 apply(&transaction, model, build, event)?;
             }
             let next = next.max(done);
-            builds::set_checkpoint(&transaction, model, build, next)?;
+            builds::set_checkpoint(&transaction, model, build, partition, next)?;
             transaction.commit()?;
             Ok(next)
         })

@@ -39,7 +39,7 @@ pub(crate) async fn rows_are_the_same_however_events_arrive(open: impl AsyncFn()
         seen.extend(events.iter().map(|event| event.event_type.to_string()));
         for model in ALL {
             let last = events.last().map(|event| event.position);
-            around.positions.wait(model.name, last, Duration::from_secs(60)).await.unwrap();
+            around.positions.wait(model.name, Partition::EMBEDDED, last, Duration::from_secs(60)).await.unwrap();
         }
         let expected = (digests(&live).await, answers(&live, &events).await);
 
@@ -71,7 +71,7 @@ async fn deliver_again_and_again(store: &Store, model: Model, events: &[Recorded
         let to = (done + random.random_range(1..40)).min(events.len());
         let next = events[to - 1].position + 1;
         for _ in 0..2 {
-            store.apply(model, Target::Live, events[from..to].to_vec(), next).await.unwrap();
+            store.apply(model, Target::Live, Partition::EMBEDDED, events[from..to].to_vec(), next).await.unwrap();
         }
         done = to;
     }
@@ -101,7 +101,7 @@ async fn two_replay_at_once(store: &Store, model: Model, events: &[Recorded], se
 /// Behind the checkpoint's back where that is possible: a file checks it in the transaction, a cluster cannot.
 pub(crate) async fn deliver_late(store: &Store, model: Model, events: &[Recorded]) {
     match store {
-        Store::Sqlite(_) => drop(store.apply(model, Target::Live, events.to_vec(), 0).await.unwrap()),
+        Store::Sqlite(_) => drop(store.apply(model, Target::Live, Partition::EMBEDDED, events.to_vec(), 0).await.unwrap()),
         Store::Cql(cluster) => cluster.write_rows(model, cluster.live(model).await.unwrap(), events).await.unwrap(),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod histories;
+mod partitions;
 
 use arrivals::deliver_late;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use domain::{Timestamp, clip, video};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use histories::{Histories, facts, failure, span};
+pub(crate) use partitions::partitions_do_not_disturb_one_another;
 use projections::stages::StageState;
 use projections::store::Target;
 use projections::{ALL, Store, audit, clips, events_by_stream, jobs, models, run, transcripts, videos};
@@ -47,6 +49,7 @@ macro_rules! suite {
             an_event_that_cannot_be_read_stops_nothing
             a_stream_is_read_back_as_it_was_written
             what_is_deleted_is_gone
+            partitions_do_not_disturb_one_another
         );
     };
     ($run:path: $($name:ident)*) => {
@@ -306,7 +309,7 @@ pub(crate) async fn an_event_that_cannot_be_read_stops_nothing(store: Store) {
     };
     let events = vec![event(0, "video.submitted", b"\xff\xff\xff"), event(1, "video.of_the_future", b"anything")];
     for model in ALL {
-        world.store.apply(model, Target::Live, events.clone(), 2).await.unwrap();
+        world.store.apply(model, Target::Live, Partition::EMBEDDED, events.clone(), 2).await.unwrap();
     }
     assert_eq!(videos::by_id(&world.store, HOME, VIDEO).await.unwrap(), None);
     let history = audit::history(&world.store, HOME, &video::Video::stream(VIDEO.0), None, 10).await.unwrap();

@@ -43,6 +43,13 @@ impl Cluster {
         Options { nodes: self.nodes.clone(), keyspace, credentials: Some(self.credentials.clone()), authority: None }
     }
 
+    /// Drops a keyspace of ours before the end.
+    pub(crate) async fn drop_early(&self, session: &Session, keyspace: &Keyspace) {
+        session.query_unpaged(format!("DROP KEYSPACE {keyspace}"), ()).await.unwrap();
+        // Who is not there belongs to nobody, so it may not be dropped again.
+        self.made.lock().unwrap().retain(|made| made != keyspace);
+    }
+
     /// Returns an empty store in a keyspace of its own.
     pub(crate) async fn open(&self) -> Store {
         let options = self.fresh();

@@ -6,6 +6,7 @@
 mod cluster;
 #[path = "../contract/mod.rs"]
 mod contract;
+mod forgotten;
 mod migrations;
 mod rebuild;
 

@@ -25,7 +25,7 @@ const CHECKPOINT_EVENTS: u64 = 1_000;
 pub async fn dispatch<L: Log, P: Processor>(log: L, processor: P, workers: NonZeroUsize, surroundings: Surroundings) -> anyhow::Result<()> {
     let checkpoint = surroundings.consumers.checkpoint(P::NAME).await?;
     let finished = surroundings.consumers.finished(P::NAME).await?.into_iter().collect();
-    surroundings.positions.publish(P::NAME, checkpoint);
+    surroundings.positions.publish(P::NAME, Partition::EMBEDDED, checkpoint);
     let frontier = checkpoint.map_or(0, |checkpoint| checkpoint + 1);
     let shutdown = surroundings.shutdown.clone();
     let mut replays = surroundings.consumers.changes();
@@ -129,7 +129,7 @@ impl<L: Log, P: Processor> Desk<L, P> {
         if low_water > self.stored {
             let Surroundings { consumers, positions, .. } = &self.pool.surroundings;
             consumers.set_checkpoint(P::NAME, low_water - 1).await?;
-            positions.publish(P::NAME, Some(low_water - 1));
+            positions.publish(P::NAME, Partition::EMBEDDED, Some(low_water - 1));
             self.stored = low_water;
         }
         Ok(())

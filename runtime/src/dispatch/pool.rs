@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use domain::id::{EventId, JobId};
 use domain::job::{self, Job, Parking};
 use futures::FutureExt as _;
-use proto::Recorded;
+use proto::{Recorded, Wire as _};
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -182,9 +182,15 @@ impl<L: Log, P: Processor> Pool<L, P> {
 
     /// Takes the job from the list of parked ones, if it is there. A failure leaves it there: a replay finds it done.
     async fn finish(&self, task: &Task) {
-        if let Err(error) = self.record(task, FINISH, job::Command::Finish).await {
+        if let Err(error) = self.try_finish(task).await {
             tracing::warn!(processor = P::NAME, event.id = %task.cause.id, error = ?error, "a job may be listed as parked although it is done");
         }
+    }
+
+    async fn try_finish(&self, task: &Task) -> anyhow::Result<()> {
+        let stream = Job::stream(JobId::of(task.cause.id, P::NAME).0);
+        let was_parked = !self.log.read_stream(task.cause.workspace, &stream, 0, 1).await?.is_empty();
+        if was_parked { self.record(task, FINISH, job::Command::Finish).await } else { Ok(()) }
     }
 
     async fn record(&self, task: &Task, index: u32, command: job::Command) -> anyhow::Result<()> {

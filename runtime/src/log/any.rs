@@ -55,4 +55,8 @@ impl Log for AnyLog {
     fn partition(&self, workspace: WorkspaceId) -> Partition {
         either!(self, log => log.partition(workspace))
     }
+
+    fn partitions(&self) -> Vec<Partition> {
+        either!(self, log => log.partitions())
+    }
 }

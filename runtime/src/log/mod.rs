@@ -281,4 +281,9 @@ pub trait Log: Clone + Send + Sync + 'static {
 
     /// Returns the partition that holds a workspace.
     fn partition(&self, workspace: WorkspaceId) -> Partition;
+
+    /// Returns every partition, in order; the same for the life of the log.
+    fn partitions(&self) -> Vec<Partition> {
+        vec![Partition::EMBEDDED]
+    }
 }

@@ -5,6 +5,7 @@ use proto::Recorded;
 use runtime::consume::{Sink, Surroundings, consume};
 use runtime::consumers::Consumers;
 use runtime::execute::execute;
+use runtime::log::Partition;
 use runtime::log::simulated::{Faults, SimulatedLog};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -24,11 +25,11 @@ struct State {
 impl Sink for Seen {
     const NAME: &'static str = "seen";
 
-    async fn checkpoint(&self) -> anyhow::Result<Option<u64>> {
+    async fn checkpoint(&self, _: Partition) -> anyhow::Result<Option<u64>> {
         Ok(self.0.lock().unwrap().checkpoint)
     }
 
-    async fn apply(&self, batch: &[Recorded], checkpoint: u64) -> anyhow::Result<()> {
+    async fn apply(&self, _: Partition, batch: &[Recorded], checkpoint: u64) -> anyhow::Result<()> {
         let mut state = self.0.lock().unwrap();
         anyhow::ensure!(!state.is_down, "the sink is down");
         anyhow::ensure!(!batch.iter().any(|event| state.poison.contains(&event.position)), "a poisonous event");
@@ -54,14 +55,14 @@ async fn it_goes_on_where_it_stopped() {
     add(&log, 0..700).await;
     let first = surroundings();
     let running = start(&log, &sink, &first);
-    first.positions.wait("seen", Some(699), Duration::from_secs(10)).await.unwrap();
+    first.positions.wait("seen", Partition::EMBEDDED, Some(699), Duration::from_secs(10)).await.unwrap();
     first.shutdown.cancel();
     running.await.unwrap().unwrap();
 
     add(&log, 700..800).await;
     let second = surroundings();
     let running = start(&log, &sink, &second);
-    second.positions.wait("seen", Some(799), Duration::from_secs(10)).await.unwrap();
+    second.positions.wait("seen", Partition::EMBEDDED, Some(799), Duration::from_secs(10)).await.unwrap();
     second.shutdown.cancel();
     running.await.unwrap().unwrap();
     assert!(sink.0.lock().unwrap().positions.iter().copied().eq(0..800));
@@ -76,7 +77,7 @@ async fn an_outage_of_the_sink_parks_nothing() {
     // Longer than all tries of one event take.
     tokio::time::sleep(Duration::from_millis(1_800)).await;
     sink.0.lock().unwrap().is_down = false;
-    surroundings.positions.wait("seen", Some(9), Duration::from_secs(30)).await.unwrap();
+    surroundings.positions.wait("seen", Partition::EMBEDDED, Some(9), Duration::from_secs(30)).await.unwrap();
     surroundings.shutdown.cancel();
     running.await.unwrap().unwrap();
     assert!(surroundings.consumers.parked().await.unwrap().is_empty());
@@ -91,7 +92,7 @@ async fn an_event_that_keeps_failing_is_parked_and_can_be_replayed() {
     sink.0.lock().unwrap().poison.insert(4);
     add(&log, 0..10).await;
     let running = start(&log, &sink, &surroundings);
-    surroundings.positions.wait("seen", Some(9), Duration::from_secs(30)).await.unwrap();
+    surroundings.positions.wait("seen", Partition::EMBEDDED, Some(9), Duration::from_secs(30)).await.unwrap();
     let parked = surroundings.consumers.parked().await.unwrap();
     assert_eq!((parked.len(), parked[0].position, parked[0].consumer.as_str()), (1, 4, "seen"));
     assert_eq!(parked[0].error, "a poisonous event");
@@ -104,4 +105,22 @@ async fn an_event_that_keeps_failing_is_parked_and_can_be_replayed() {
     assert!(sink.0.lock().unwrap().positions.contains(&4));
     surroundings.shutdown.cancel();
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn events_of_an_unknown_type_are_counted_and_stop_nothing() {
+    // No type of this test's events is in the contract.
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let (log, surroundings) = (SimulatedLog::new(1, Faults::NONE), surroundings());
+    for commit in 0..10 {
+        execute::<Counter>(&log, request(commit + 1), id(0), Command::Add(1)).await.unwrap();
+    }
+    let seen = Seen::default();
+    let running = tokio::spawn(consume(log.clone(), seen.clone(), surroundings.clone()));
+    surroundings.positions.wait("seen", Partition::EMBEDDED, Some(9), Duration::from_secs(10)).await.unwrap();
+    surroundings.shutdown.cancel();
+    running.await.unwrap().unwrap();
+    let told = recorder.handle().render();
+    assert!(told.contains("clipflow_consumer_unknown_events_total{consumer=\"seen\"} 10"), "{told}");
 }

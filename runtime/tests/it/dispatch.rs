@@ -119,9 +119,10 @@ async fn a_crash_loses_no_job_and_counts_none_twice() {
     add(&log, 0..40).await;
     let mut runs = 0;
     for round in 1..=4 {
-        let (mirror, surroundings) = (Mirror::new(10), surroundings_with(consumers()));
+        // Jobs that ended just before the crash, without their end being stored, take a permit again: as many as run side by side.
+        let (mirror, surroundings) = (Mirror::new(10 + 4), surroundings_with(consumers()));
         let running = start(&log, &mirror, &surroundings);
-        until("ten jobs to be done", async || mirrored(&log).await == round * 10).await;
+        until("ten more jobs to be done", async || mirrored(&log).await >= round * 10).await;
         // As abrupt as a kill: nothing of the dispatcher runs after this.
         running.abort();
         drop(running.await);
@@ -130,12 +131,11 @@ async fn a_crash_loses_no_job_and_counts_none_twice() {
     let (mirror, surroundings) = (Mirror::new(100), surroundings_with(consumers()));
     let running = start(&log, &mirror, &surroundings);
     let head = log.head(Partition::EMBEDDED).await.unwrap();
-    surroundings.positions.wait(Mirror::NAME, Some(head - 1), Duration::from_secs(10)).await.unwrap();
+    surroundings.positions.wait(Mirror::NAME, Partition::EMBEDDED, Some(head - 1), Duration::from_secs(10)).await.unwrap();
     surroundings.shutdown.cancel();
     running.await.unwrap().unwrap();
     assert_eq!(mirrored(&log).await, 40, "each event counts once");
-    // Only those that ended just before the last crash, without their end being stored, may have run twice.
-    assert!((runs + mirror.runs()) <= 50, "{} jobs were run for 40 events", runs + mirror.runs());
+    assert!((runs + mirror.runs()) <= 40 + 4 * 4, "{} jobs were run for 40 events", runs + mirror.runs());
 }
 
 #[tokio::test]
@@ -167,7 +167,11 @@ async fn a_job_that_keeps_failing_or_panics_is_parked_and_can_be_replayed() {
     let told = |job: &ParkedJob| (job.parking.position, job.parking.attempts, job.parking.error.clone(), job.parking.processor.clone());
     assert_eq!(told(&put_aside[0]), (2, 3, "rendering: no disk".to_owned(), "mirror".to_owned()));
     assert_eq!(told(&put_aside[1]), (3, 1, "panicked: a bug".to_owned(), "mirror".to_owned()));
-    surroundings.positions.wait(Mirror::NAME, Some(9), Duration::from_secs(10)).await.expect("parked jobs hold up nothing");
+    surroundings
+        .positions
+        .wait(Mirror::NAME, Partition::EMBEDDED, Some(9), Duration::from_secs(10))
+        .await
+        .expect("parked jobs hold up nothing");
 
     // Asked for while it still fails, a job is parked again, with its new error.
     *mirror.0.mood.lock().unwrap() = |position, _| if position == 2 { Err(anyhow::anyhow!("still no disk")) } else { Ok(()) };
@@ -226,7 +230,11 @@ async fn a_job_that_keeps_failing_or_panics_ends_in_what_its_processor_says_of_i
         execute::<Counter>(&log, request(counter), id(counter), Command::Add(1)).await.unwrap();
     }
     let running = tokio::spawn(dispatch(log.clone(), Breaks, NonZeroUsize::MIN, surroundings.clone()));
-    surroundings.positions.wait(Breaks::NAME, Some(7), Duration::from_secs(10)).await.expect("four jobs and what is said of them");
+    surroundings
+        .positions
+        .wait(Breaks::NAME, Partition::EMBEDDED, Some(7), Duration::from_secs(10))
+        .await
+        .expect("four jobs and what is said of them");
     let put_aside = parked(&log).await;
     assert_eq!(put_aside.len(), 1, "the others said so: {put_aside:?}");
     assert_eq!((put_aside[0].parking.position, put_aside[0].parking.error.as_str(), put_aside[0].is_replaying), (3, "no disk", false));
@@ -244,7 +252,7 @@ async fn a_job_that_keeps_failing_or_panics_ends_in_what_its_processor_says_of_i
     running.await.unwrap().unwrap();
     let again = crate::counter::surroundings();
     let running = tokio::spawn(dispatch(log.clone(), Breaks, NonZeroUsize::MIN, again.clone()));
-    again.positions.wait(Breaks::NAME, Some(7), Duration::from_secs(10)).await.expect("nothing is added");
+    again.positions.wait(Breaks::NAME, Partition::EMBEDDED, Some(7), Duration::from_secs(10)).await.expect("nothing is added");
     again.shutdown.cancel();
     running.await.unwrap().unwrap();
     assert_eq!(said().await, [3, 100, 100, 0]);
@@ -271,7 +279,11 @@ async fn a_job_that_is_asked_for_while_nobody_works_is_done_at_the_next_start_on
     let second = surroundings();
     let running = start(&log, &mirror, &second);
     until("both jobs to be done", async || parked(&log).await.is_empty()).await;
-    second.positions.wait(Mirror::NAME, Some(log.head(Partition::EMBEDDED).await.unwrap() - 1), Duration::from_secs(10)).await.unwrap();
+    second
+        .positions
+        .wait(Mirror::NAME, Partition::EMBEDDED, Some(log.head(Partition::EMBEDDED).await.unwrap() - 1), Duration::from_secs(10))
+        .await
+        .unwrap();
     assert_eq!(mirrored(&log).await, 2);
     second.shutdown.cancel();
     running.await.unwrap().unwrap();

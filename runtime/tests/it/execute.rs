@@ -1,7 +1,8 @@
 //! Commands become events once, whatever the log does.
 
 use crate::counter::{AboveLimit, Command, Counter, id, request, workspace};
-use runtime::execute::{ExecuteError, TransactError, Transaction, execute, load};
+use proto::Wire as _;
+use runtime::execute::{Context, ExecuteError, TransactError, Transaction, execute, load};
 use runtime::log::simulated::{Faults, SimulatedLog};
 use runtime::log::sqlite::SqliteLog;
 use runtime::log::{Log, Partition};
@@ -119,4 +120,18 @@ async fn concurrent_commands_are_each_applied_once_on_a_faulty_log() {
 async fn concurrent_commands_are_each_applied_once_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     many_writers_add_up(SqliteLog::open(folder.path().join("log.sqlite")).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_changes_what_is_told_of_the_time_and_nothing_of_the_order() {
+    let log = SimulatedLog::new(1, Faults::NONE);
+    let clock = [1_000_000, 5, u64::MAX / 2, 0, 1_000_001].map(domain::Timestamp);
+    for (now, commit) in clock.into_iter().zip(1..) {
+        let context = Context { now, ..request(commit) };
+        execute::<Counter>(&log, context, id(1), Command::Add(1)).await.unwrap();
+    }
+    let events = log.read_stream(workspace(), &Counter::stream(id(1)), 0, 10).await.unwrap();
+    assert_eq!(events.iter().map(|event| (event.version, event.position)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]);
+    assert_eq!(events.iter().map(|event| event.metadata.at).collect::<Vec<_>>(), clock);
+    assert_eq!(load::<Counter>(&log, workspace(), id(1)).await.unwrap().count, 5);
 }

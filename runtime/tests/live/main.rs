@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "tests learn from the environment where the engines are")]
 
+mod bad_input;
 mod kafka;
 mod tokens;
 mod work;

@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proto::{Event, Recorded};
 use runtime::consume::Surroundings;
 use runtime::consumers::{Consumers, Parked};
-use runtime::log::{Filter, Item, Log, Partition};
+use runtime::log::{Filter, Item, Log};
 use runtime::progress::Progress;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(super) enum Ending {
 /// Returns how the video ends, showing how far it is meanwhile.
 pub(super) async fn until_done(store: &Store, video: VideoId, around: &Surroundings) -> anyhow::Result<Ending> {
     let mut watch = Watch::new(video);
-    let mut events = store.log.read(Partition::EMBEDDED, 0, Filter::workspace(store.workspace));
+    let mut events = store.log.read(store.log.partition(store.workspace), 0, Filter::workspace(store.workspace));
     let mut moments = Box::pin(around.progress.subscribe());
     let mut parkings = around.consumers.changes();
     let mut family = Family::of(video);

@@ -224,11 +224,19 @@ impl Log for KafkaLog {
     }
 
     async fn head(&self, partition: Partition) -> anyhow::Result<u64> {
+        // Who asks how far it is wants to know that it goes no further.
+        if let Some(reason) = self.0.failure.get() {
+            anyhow::bail!("the log can no longer be followed: {reason}");
+        }
         self.fresh(partition).await.head(Partition::EMBEDDED).await
     }
 
     fn partition(&self, workspace: WorkspaceId) -> Partition {
         partition_of(workspace, self.0.generation.partitions)
+    }
+
+    fn partitions(&self) -> Vec<Partition> {
+        (0..self.0.generation.partitions).map(Partition).collect()
     }
 }
 

@@ -57,6 +57,7 @@ impl Followed {
 
 /// The one writer of a local copy. Blocking.
 pub struct Replica {
+    path: PathBuf,
     connection: Connection,
     state: State,
     head: watch::Sender<u64>,
@@ -78,8 +79,8 @@ impl Replica {
         let state = State::new(&connection)?;
         let (head, reader_head) = watch::channel(state.next_position);
         let (queue, _) = flume::bounded(0);
-        let log = SqliteLog(Arc::new(Shared { path, queue, head: reader_head, idle_readers: Mutex::default() }));
-        Ok((Self { connection, state, head }, log, followed))
+        let log = SqliteLog(Arc::new(Shared { path: path.clone(), queue, head: reader_head, idle_readers: Mutex::default() }));
+        Ok((Self { path, connection, state, head }, log, followed))
     }
 
     /// Returns the position that the next event will get.
@@ -100,7 +101,7 @@ impl Replica {
             self.state.heads.clear();
         }
         self.head.send_if_modified(|head| std::mem::replace(head, self.state.next_position) != self.state.next_position);
-        result
+        result.with_context(|| format!("writing the copy of the log in {}", self.path.display()))
     }
 
     fn try_record(&mut self, commits: &[Vec<Output>], followed: &Followed) -> anyhow::Result<()> {
