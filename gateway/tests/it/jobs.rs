@@ -52,7 +52,7 @@ async fn a_parked_job_is_listed_asked_for_once_more_and_gone_when_it_is_done() {
     assert_eq!(on_the_log.iter().map(|parked| (parked.job, parked.is_replaying)).collect::<Vec<_>>(), [(job, true), (other, false)]);
 
     let receipt = site.happens(|commit| commit.then::<Job>(job.0, Command::Finish)).await;
-    let one = "query($id: ID!, $after: Token) { parkedJob(id: $id, after: $after) { id } history(id: $id) { edges { node { type } } } }";
+    let one = "query($id: ID!, $after: Token) { parkedJob(id: $id, after: $after) { id } history(id: $id, token: $after) { edges { node { type } } } }";
     let told = site.data(one, json!({ "id": job, "after": receipt.token.to_string() })).await;
     assert_eq!(told["parkedJob"], json!(null));
     let types: Vec<_> = told["history"]["edges"].as_array().unwrap().iter().map(|edge| edge["node"]["type"].clone()).collect();
