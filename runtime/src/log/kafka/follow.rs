@@ -8,7 +8,7 @@ use super::{topics, wire};
 use crate::log::sequencer::{Assembler, Output};
 use crate::log::sqlite::{Followed, Replica};
 use anyhow::{Context as _, anyhow};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::ops::Range;
@@ -183,7 +183,12 @@ fn write(mut copies: Vec<Copy>, batches: &flume::Receiver<Batch>, answers: &Answ
 }
 
 /// Returns where a partition begins and ends; waits for brokers that are just choosing its leader, or are away for a moment.
-pub(super) fn watermarks(settings: &Settings, client: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Result<(i64, i64)> {
+pub(super) fn watermarks<C: ConsumerContext>(
+    settings: &Settings,
+    client: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> anyhow::Result<(i64, i64)> {
     use rdkafka::error::RDKafkaErrorCode as Code;
     let deadline = Instant::now() + PATIENCE;
     loop {

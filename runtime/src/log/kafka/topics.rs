@@ -247,7 +247,7 @@ fn read_generation(settings: &Settings) -> anyhow::Result<Generation> {
     if metadata.topics().iter().all(|found| found.name() != topic || found.partitions().is_empty()) {
         return Err(absent().into());
     }
-    let (first, end) = client.fetch_watermarks(&topic, 0, ADMIN_TIMEOUT).map_err(|error| unusable(settings, &error))?;
+    let (first, end) = super::follow::watermarks(settings, &client, &topic, 0)?;
     if first == end {
         return Err(absent().into());
     }
