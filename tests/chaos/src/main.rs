@@ -264,6 +264,7 @@ async fn assemble(options: &Options, run: &Run, prefix: &str, remotes: &[Arc<Rem
         clients: remotes.iter().enumerate().map(client).collect(),
         proxies,
         broker: options.broker.clone(),
+        brokers: Default::default(),
     })
 }
 

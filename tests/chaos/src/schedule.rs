@@ -104,6 +104,11 @@ impl Fault {
         }
     }
 
+    /// Tells whether it happens to brokers, of which there is one such fault at a time.
+    pub(crate) fn is_of_brokers(self) -> bool {
+        self.lanes() == [Lane::Brokers]
+    }
+
     /// Returns what it keeps busy: there, only one fault happens at a time.
     fn lanes(self) -> Vec<Lane> {
         match self {
