@@ -6,10 +6,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 /// Plans of SQL are walked by recursion, as deep as the text nests.
-const STACK_BYTES: usize = 8 << 20;
+const STACK_BYTES: usize = 32 << 20;
 
 /// Threads that wait for files: a table is read in a few places at the same time.
-const WAITING_MAX: usize = 16;
+const WAITING_MAX: usize = 8;
 
 /// Some threads. Dropping it ends what runs there.
 #[derive(Debug)]

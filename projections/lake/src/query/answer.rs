@@ -29,7 +29,7 @@ pub struct Answer {
 pub struct Column {
     /// As the statement calls it.
     pub name: String,
-    /// As Arrow calls it, such as `Int64` or `Utf8`.
+    /// As Arrow calls it, such as `Int64` or `Utf8View`.
     pub kind: String,
 }
 

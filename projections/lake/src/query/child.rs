@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Private memory of a child beyond what its question may hold: its stacks, libraries, parquet pages and the answer.
-const MEMORY_BESIDE_BYTES: u64 = 512 << 20;
+const MEMORY_BESIDE_BYTES: u64 = 768 << 20;
 
 /// Largest reply: an answer as JSON with its frame, and an eighth for escapes.
 const REPLY_FACTOR: u64 = 2;

@@ -31,7 +31,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 /// Longest statement, in bytes: what a planner does grows with it.
-pub const SQL_BYTES_MAX: usize = 16 << 10;
+pub const SQL_BYTES_MAX: usize = 8 << 10;
 
 /// What one question may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 
 use super::{Limits, QueryError};
 use deltalake::datafusion::execution::SessionStateBuilder;
+use deltalake::datafusion::execution::SessionStateDefaults;
 use deltalake::datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use deltalake::datafusion::execution::memory_pool::GreedyMemoryPool;
 use deltalake::datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use deltalake::datafusion::execution::SessionStateDefaults;
 use deltalake::datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_hold_the_log_with_its_envelope() {
-    let scene = Scene::told(1, 400).await;
+    let scene = Scene::told(1, 1_000).await;
     let events = scene.events().await;
     assert!(events.len() > 100, "{}", events.len());
     assert_eq!(scene.positions("events").await, (0..events.len() as u64).collect::<Vec<_>>());
