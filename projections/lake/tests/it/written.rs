@@ -17,8 +17,8 @@ async fn events_hold_the_log_with_its_envelope() {
         assert_eq!(rows.len(), own.len());
         for (row, event) in rows.iter().zip(own) {
             let day = cloudevents::to_json(event)["time"].as_str().unwrap().get(..10).unwrap().to_owned();
-            let payload: Value = serde_json::from_str(row[10].as_str().unwrap()).unwrap();
-            assert_eq!(payload, cloudevents::data(event).unwrap());
+            // As text: a number that is read again may differ in its last digit.
+            assert_eq!(row[10], cloudevents::data(event).unwrap().to_string());
             let expected = json!([
                 event.position,
                 workspace.to_string(),
