@@ -1,5 +1,6 @@
 //! The command line. Doc comments here are what `--help` says.
 
+use crate::lakes::{Lake, LakePlace};
 use crate::rows::Cluster;
 use clap::{Args, Parser, Subcommand};
 use domain::artefact::{CaptionStyle, Ratio};
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     Log(Log),
     /// Shows how far the read models are, or builds one again from the log.
     Projections(Projections),
+    /// Asks SQL of everything that happened, and keeps the Delta tables behind it in shape.
+    Lake(Lake),
     /// Makes the tables of the read models on a Cassandra cluster.
     Migrate(Migrate),
     /// Checks that everything needed is installed, and says how to get what is not.
@@ -98,6 +101,9 @@ pub(crate) enum Command {
     /// Decodes or encodes one file with limits; started by the other commands.
     #[command(hide = true)]
     MediaChild,
+    /// Answers one question of SQL with limits; started by the other commands.
+    #[command(hide = true)]
+    LakeChild,
 }
 
 /// How a video is turned into clips.
@@ -189,6 +195,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub(crate) cluster: Cluster,
+
+    #[command(flatten)]
+    pub(crate) place: LakePlace,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -343,6 +352,12 @@ pub(crate) enum Bench {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Fills a log and writes it to a lake, and prints rows per second.
+    Lake {
+        /// How many events.
+        #[arg(long, default_value_t = 100_000)]
+        events: u64,
     },
     /// Renders 30 seconds, and prints how long it took.
     Render {

@@ -14,6 +14,8 @@ pub(crate) struct Config {
     pub(crate) log: Option<kafka::Settings>,
     /// Where media is kept, for processes that share it.
     pub(crate) blobs: Option<BlobSettings>,
+    /// The Delta tables of everything that happened.
+    pub(crate) lake: Option<lake::Settings>,
 }
 
 impl Config {
@@ -71,5 +73,15 @@ mod tests {
         assert_eq!(config.log.map(|log| log.brokers), std::env::var("PATH").ok());
         let refused = load("[log]\nbrokers = \"$CLIPFLOW_SURELY_NOT_SET\"").expect_err("there is no such variable");
         assert!(refused.reason.contains("CLIPFLOW_SURELY_NOT_SET"), "{refused}");
+    }
+
+    #[test]
+    fn a_lake_is_in_a_folder_or_in_a_bucket() {
+        let folder = load("[lake]\nfolder = \"lake\"\n[lake.flush]\nseconds = 5").expect("it is whole").lake.expect("it is there");
+        assert_eq!((folder.folder.as_deref(), folder.flush.seconds), (Some(Path::new("lake")), 5));
+        assert_eq!(folder.flush.rows, lake::follow::Limits::default().rows);
+        let bucket = load("[lake.s3]\nbucket = \"clips\"\nregion = \"eu-central-1\"").expect("it is whole").lake.expect("it is there");
+        assert_eq!(bucket.s3.map(|bucket| bucket.bucket).as_deref(), Some("clips"));
+        assert!(load("[lake]\nbucket = \"clips\"").expect_err("no such setting").reason.contains("bucket"));
     }
 }

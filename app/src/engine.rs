@@ -38,7 +38,7 @@ const RENDERS_MAX: usize = 8;
 const LOOKS: NonZeroUsize = NonZeroUsize::MIN;
 
 /// The workspace of an embedded installation. There is one, under the same id everywhere, so that scripts need not ask.
-const LOCAL_WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(0x636c_6970_666c_6f77_8000_0000_0000_0001));
+pub(crate) const LOCAL_WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(0x636c_6970_666c_6f77_8000_0000_0000_0001));
 
 /// Every processor, by name: each has a topic of jobs in a log on Kafka.
 pub(crate) const PROCESSORS: [&str; 5] = [Ingest::NAME, Transcribe::NAME, Analyze::NAME, Score::NAME, Render::NAME];
@@ -109,7 +109,7 @@ impl Store {
 
     /// Copies of a log on Kafka are kept in `copies`, everything else in `folder`.
     async fn assemble(shared: &Shared, folder: &Path, copies: &Path, lock: Option<File>) -> anyhow::Result<Self> {
-        let Config { log: kafka, blobs } = Config::load(shared.config.as_deref())?;
+        let Config { log: kafka, blobs, .. } = Config::load(shared.config.as_deref())?;
         let log = match &kafka {
             None => AnyLog::Sqlite(SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?),
             Some(settings) => AnyLog::Kafka(KafkaLog::open(settings.clone(), copies).await.map_err(log_problem)?),
@@ -253,6 +253,12 @@ impl Engine {
     /// Keeps the read models in `rows` up to date as well.
     pub(crate) fn project(&mut self, store: &Store, rows: projections::Store) {
         self.tasks.spawn(projections::run::run(store.log.clone(), rows, self.surroundings.clone()));
+    }
+
+    /// Keeps the lake up to date as well.
+    pub(crate) fn write_lake(&mut self, store: &Store, lake: lake::Lake, limits: lake::follow::Limits) {
+        let Surroundings { positions, shutdown, .. } = self.surroundings.clone();
+        self.tasks.spawn(lake::follow::follow(store.log.clone(), lake, limits, positions, shutdown));
     }
 
     /// Returns the first failure of a processor; never returns while all are well, or end because they were told to.

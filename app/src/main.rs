@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod config;
 mod engine;
+mod lakes;
 mod problem;
 mod rows;
 
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     if matches!(cli.command, Command::MediaChild) {
         return media::child::serve();
+    }
+    if matches!(cli.command, Command::LakeChild) {
+        runtime::tls::install_provider();
+        return lake::query::child::serve();
     }
     if hears(&cli.command) {
         wait_politely();
@@ -38,6 +43,8 @@ fn hears(command: &Command) -> bool {
         | Command::Projections(_)
         | Command::Migrate(_)
         | Command::Log(_)
+        | Command::Lake(_)
+        | Command::LakeChild
         | Command::Doctor
         | Command::Schema(_)
         | Command::MediaChild => false,

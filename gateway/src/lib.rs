@@ -3,6 +3,7 @@
 //! Mutations append commands' events, queries read projections, subscriptions read the log and the progress channel. It never runs a
 //! processor, and every read and write is scoped to the workspace of whoever `auth` let in.
 
+pub mod analytics;
 pub mod auth;
 pub mod graphql;
 mod health;
@@ -12,6 +13,7 @@ pub mod problem;
 mod security;
 pub mod upload;
 
+use analytics::Analytics;
 use anyhow::Result;
 use auth::Auth;
 use axum::Router;
@@ -58,6 +60,8 @@ pub struct Gateway {
     pub auth: Auth,
     /// Files on their way in.
     pub uploads: Uploads,
+    /// Answers SQL over the lake; `None` where there is no lake.
+    pub analytics: Option<Analytics>,
     /// Returns the process's metrics in Prometheus' text form.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// Ends subscriptions and streams.

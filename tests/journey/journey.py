@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -21,7 +22,7 @@ from pathlib import Path
 from client import Client, Refused, Upload
 
 CHUNK_BYTES = 4 << 20
-START_SECONDS, CLIPS_SECONDS, RENDER_SECONDS = 60, 900, 300
+START_SECONDS, CLIPS_SECONDS, RENDER_SECONDS, LAKE_SECONDS = 60, 900, 300, 120
 CLIPS_MIN = 4
 
 
@@ -33,6 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="clipflow-journey-") as folder:
         with Server(options.binary.resolve(), Path(folder)) as server:
             journey(server, options.talk.read_bytes())
+        other_tools_read_the_lake(options.binary.resolve(), Path(folder) / "data")
     print("the journey is complete")
 
 
@@ -48,6 +50,14 @@ def journey(server: "Server", talk: bytes) -> None:
     clip = a_retrimmed_clip_is_rendered_again(client, clips[0])
     a_clip_plays_by_ranges(client, clip)
     history_tells_it_all(client, video, clips)
+    analytics_answer_from_the_own_rows(client, video)
+
+
+def other_tools_read_the_lake(binary: Path, data: Path) -> None:
+    """When the server has gone: what it wrote, and what it had no time to."""
+    tables = Path(__file__).resolve().parents[1] / "lake/tables.py"
+    subprocess.run([sys.executable, tables, "--binary", binary, "--data", data], check=True)
+    step("deltalake and duckdb read the lake")
 
 
 def step(text: str) -> None:
@@ -300,6 +310,30 @@ def history_tells_it_all(client: Client, video: str, clips: list[dict]) -> None:
     rendered = edits[-1]
     assert rendered["cause"]["type"] == "clip.render_requested", rendered
     step(f"{len(events)} events of the video and {len(edits)} of the clip say who did what, and why")
+
+
+def analytics_answer_from_the_own_rows(client: Client, video: str) -> None:
+    query = "query($sql: String!, $asOf: String) { analytics(sql: $sql, asOf: $asOf) { columns { name type } rows versions { table version } } }"
+    ask = lambda sql, as_of=None: client.graphql(query, sql=sql, asOf=as_of)["analytics"]
+    deadline = time.monotonic() + LAKE_SECONDS
+    accepted = f"select count(*) as n from decisions where video = '{video}' and decision = 'accepted'"
+    while True:
+        try:
+            answer = ask(accepted)
+            if answer["rows"][0][0] > 0:
+                break
+        except Refused as refused:
+            assert refused.code == "LAKE_EMPTY", refused.code
+        assert time.monotonic() < deadline, "the lake has no decisions"
+        time.sleep(1)
+    assert answer["columns"] == [{"name": "n", "type": "Int64"}], answer
+    assert ask("select count(*) from decisions", "0")["rows"] == [[0]], "the first version of a table is empty"
+    for sql, code in (("drop table events", "LAKE_NOT_A_QUERY"), ("select 1; select 2", "LAKE_NOT_A_QUERY"), ("select * from '/etc/passwd'", "LAKE_BAD_SQL")):
+        try:
+            raise AssertionError(f"{sql} was answered: {ask(sql)}")
+        except Refused as refused:
+            assert refused.code == code, f"{sql}: {refused.code}"
+    step("SQL over the lake answers what was decided, and nothing but one query")
 
 
 if __name__ == "__main__":

@@ -18,11 +18,17 @@ use std::time::Instant;
 const RENDERED: MediaTime = MediaTime::from_millis(30_000);
 
 pub(crate) async fn run(shared: &Shared, command: Bench) -> anyhow::Result<()> {
+    if let Bench::Lake { events } = command {
+        let result = super::bench_lake::run(events).await?;
+        writeln!(std::io::stdout(), "{result}")?;
+        return Ok(());
+    }
     let models = models_folder(shared)?;
     let work = move || match command {
         Bench::Transcribe { file, model, .. } => transcribe(&file, &models.join(model)),
         Bench::Analyze { file, .. } => analyze(&file),
         Bench::Render { file, .. } => render(&file),
+        Bench::Lake { .. } => anyhow::bail!("it was measured above"),
     };
     let result = tokio::task::spawn_blocking(work).await.context("the measured work panicked")??;
     writeln!(std::io::stdout(), "{result}")?;

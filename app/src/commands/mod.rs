@@ -1,10 +1,12 @@
 //! One file per command.
 
 mod bench;
+mod bench_lake;
 mod clip;
 mod doctor;
 mod events;
 mod jobs;
+mod lake;
 mod log;
 mod migrate;
 mod models;
@@ -40,8 +42,9 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
         Command::Projections(command) => projections::run(&shared, command).await,
         Command::Doctor => doctor::run(&shared),
         Command::Schema(options) => schema::run(&options),
+        Command::Lake(options) => lake::run(&shared, options).await,
         Command::Bench(command) => bench::run(&shared, command).await,
-        Command::MediaChild => Ok(()),
+        Command::MediaChild | Command::LakeChild => Ok(()),
     };
     drop(telemetry);
     match outcome {

@@ -2,6 +2,7 @@
 
 use crate::cli::{Role, Serve, Shared};
 use crate::engine::{Engine, Store, encoder};
+use crate::lakes;
 use crate::problem::Problem;
 use anyhow::Context as _;
 use gateway::Gateway;
@@ -36,6 +37,14 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
     };
     let rows = options.cluster.open(&store.folder).await?;
     engine.project(&store, rows.clone());
+    let analytics = match lakes::settings(shared, &options.place)? {
+        Some(settings) => {
+            let lake = lakes::open(&settings)?;
+            engine.write_lake(&store, lake, settings.flush);
+            Some(lakes::analytics(settings)?)
+        }
+        None => None,
+    };
     let (auth, fresh_key) = Auth::open(&store.folder, store.workspace).context("opening the keys")?;
     let gateway = Arc::new(Gateway {
         log: store.log.clone(),
@@ -47,6 +56,7 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
         encoder: encoder(&options.work),
         auth,
         uploads: Uploads::open(&store.folder.join("uploads")).context("opening the uploads")?,
+        analytics,
         metrics: Box::new(telemetry.metrics_renderer()),
         shutdown: stop.clone(),
     });

@@ -1,5 +1,6 @@
 //! The GraphQL schema: one file per entity, each a thin wrapper around a row.
 
+mod analytics;
 mod clip;
 mod edit;
 mod error;
@@ -50,6 +51,7 @@ pub struct Query(
     model::ModelQuery,
     history::HistoryQuery,
     job::JobQuery,
+    analytics::AnalyticsQuery,
 );
 
 /// Everything that can be done.

@@ -1,4 +1,4 @@
-use crate::site::Site;
+use crate::site::{HOME, Site};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -153,4 +153,19 @@ async fn graphql_takes_only_json_by_post_and_of_reasonable_size() {
     let answer = telling(r#"{"query":"{ nothing }"}"#).await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (400, "application/graphql-response+json"));
     assert_eq!(telling(viewer).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn analytics_are_asked_for_the_callers_workspace_and_errors_keep_their_codes() {
+    let site = Site::start().await;
+    let query = "query($sql: String!) { analytics(sql: $sql, asOf: \"17\") { columns { name type } rows versions { table version } } }";
+    let data = site.data(query, json!({ "sql": "select 1" })).await;
+    let expected = json!({
+        "columns": [{ "name": "asked", "type": "Utf8" }],
+        "rows": [[HOME.to_string()], ["select 1"], ["17"]],
+        "versions": [{ "table": "events", "version": 3 }],
+    });
+    assert_eq!(data["analytics"], expected);
+    assert_eq!(site.code(query, json!({ "sql": "drop table events" })).await, "LAKE_NOT_A_QUERY");
+    assert_eq!(site.code(query, json!({ "sql": "select broken" })).await, "INTERNAL");
 }
