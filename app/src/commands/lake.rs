@@ -6,7 +6,7 @@ use crate::lakes::{self, Lake, LakeCommand};
 use crate::problem::Problem;
 use lake::query::{Answer, AsOf, QueryError};
 use lake::upkeep::{self, Done};
-use runtime::log::{Log as _, Partition};
+use runtime::log::Log as _;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -68,14 +68,22 @@ fn known(table: Option<&str>) -> anyhow::Result<Option<&str>> {
 
 async fn status(shared: &Shared, lake: &lake::Lake) -> anyhow::Result<()> {
     let store = Store::open_for_reading(shared).await?;
-    let head = store.log.head(Partition::EMBEDDED).await?;
+    let partitions = store.log.partitions();
+    let mut head = 0;
+    for partition in &partitions {
+        head += store.log.head(*partition).await?;
+    }
     let mut out = io::stdout();
-    writeln!(out, "{:12} {:>8} {:>6} {:>12} {:>10} {:>6}  address", "table", "version", "files", "bytes", "next", "lag")?;
-    for status in upkeep::status(lake).await? {
+    writeln!(out, "{:12} {:>8} {:>6} {:>12} {:>10} {:>6}  address", "table", "version", "files", "bytes", "events", "lag")?;
+    for status in upkeep::status(lake, &partitions).await? {
         let version = status.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
-        let lag = head.saturating_sub(status.next);
+        let lag = head.saturating_sub(status.covered);
         let address = &status.address;
-        writeln!(out, "{:12} {version:>8} {:>6} {:>12} {:>10} {lag:>6}  {address}", status.table, status.files, status.bytes, status.next)?;
+        writeln!(
+            out,
+            "{:12} {version:>8} {:>6} {:>12} {:>10} {lag:>6}  {address}",
+            status.table, status.files, status.bytes, status.covered
+        )?;
     }
     Ok(())
 }
@@ -85,9 +93,9 @@ async fn sync(shared: &Shared, lake: lake::Lake, limits: lake::follow::Limits) -
     let started = Instant::now();
     let synced = lake::follow::sync(store.log.clone(), lake, limits).await?;
     let seconds = started.elapsed().as_secs_f64();
-    let lake::follow::Synced { events, rows, next } = synced;
+    let lake::follow::Synced { events, rows, covered } = synced;
     let rate = rows as f64 / seconds.max(1e-3);
-    writeln!(io::stdout(), "{events} events, {rows} rows in {seconds:.2} s ({rate:.0} rows/s); the lake holds everything below {next}")?;
+    writeln!(io::stdout(), "{events} events, {rows} rows in {seconds:.2} s ({rate:.0} rows/s); the lake holds {covered} events")?;
     Ok(())
 }
 

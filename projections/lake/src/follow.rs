@@ -49,32 +49,46 @@ impl Default for Limits {
 pub async fn follow<L: Log>(log: L, lake: Lake, limits: Limits, positions: Positions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let pool = Pool::start("lake-writer", THREADS)?;
     pool.spawn(async move {
-        let mut failures = 0;
-        while let Err(error) = write_on(&log, &lake, limits, &positions, &shutdown, &mut failures).await {
-            failures += 1;
-            metrics::counter!("clipflow_consumer_failures_total", "consumer" => NAME).increment(1);
-            tracing::warn!(failures, error = ?error, "the lake could not be written, trying again");
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = sleep(BACKOFF.after(failures)) => {}
-            }
-        }
+        let partitions = log.partitions();
+        let each = |partition| follow_partition(&log, partition, &lake, limits, &positions, &shutdown);
+        futures::future::join_all(partitions.into_iter().map(each)).await;
     })
     .await
     .context("the lake's writer panicked")
 }
 
+async fn follow_partition<L: Log>(
+    log: &L,
+    partition: Partition,
+    lake: &Lake,
+    limits: Limits,
+    positions: &Positions,
+    shutdown: &CancellationToken,
+) {
+    let mut failures = 0;
+    while let Err(error) = write_on(log, partition, lake, limits, positions, shutdown, &mut failures).await {
+        failures += 1;
+        metrics::counter!("clipflow_consumer_failures_total", "consumer" => NAME).increment(1);
+        tracing::warn!(partition = partition.0, failures, error = ?error, "the lake could not be written, trying again");
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = sleep(BACKOFF.after(failures)) => {}
+        }
+    }
+}
+
 async fn write_on<L: Log>(
     log: &L,
+    partition: Partition,
     lake: &Lake,
     limits: Limits,
     positions: &Positions,
     shutdown: &CancellationToken,
     failures: &mut u32,
 ) -> anyhow::Result<()> {
-    let mut writer = Writer::open(lake).await?;
-    positions.publish(NAME, writer.next().checked_sub(1));
-    let mut reading = log.read(Partition::EMBEDDED, writer.next(), Filter::all());
+    let mut writer = Writer::open(lake, partition).await?;
+    positions.publish(NAME, partition, writer.next().checked_sub(1));
+    let mut reading = log.read(partition, writer.next(), Filter::all());
     let mut due = None;
     loop {
         let is_due = tokio::select! {
@@ -97,7 +111,7 @@ async fn write_on<L: Log>(
         };
         if is_due {
             writer.flush().await?;
-            positions.publish(NAME, writer.next().checked_sub(1));
+            positions.publish(NAME, partition, writer.next().checked_sub(1));
             (due, *failures) = (None, 0);
         }
     }
@@ -110,8 +124,8 @@ pub struct Synced {
     pub events: u64,
     /// Rows that were written.
     pub rows: u64,
-    /// The first position that is not in the lake.
-    pub next: u64,
+    /// Events of the log that the lake holds.
+    pub covered: u64,
 }
 
 /// Writes everything up to the present end of the log.
@@ -121,18 +135,21 @@ pub struct Synced {
 pub async fn sync<L: Log>(log: L, lake: Lake, limits: Limits) -> anyhow::Result<Synced> {
     let pool = Pool::start("lake-sync", THREADS)?;
     let catching_up = pool.spawn(async move {
-        let mut writer = Writer::open(&lake).await?;
-        let mut reading = log.read(Partition::EMBEDDED, writer.next(), Filter::all());
-        let mut synced = Synced { events: 0, rows: 0, next: 0 };
-        while let Item::Event(event) = reading.next().await.context("the log's reading ended")?? {
-            writer.take(&log, &event).await?;
-            synced.events += 1;
-            if writer.rows() >= limits.rows || writer.bytes() >= limits.bytes {
-                synced.rows += writer.flush().await?;
+        let mut synced = Synced { events: 0, rows: 0, covered: 0 };
+        for partition in log.partitions() {
+            let mut writer = Writer::open(&lake, partition).await?;
+            let mut reading = log.read(partition, writer.next(), Filter::all());
+            while let Item::Event(event) = reading.next().await.context("the log's reading ended")?? {
+                writer.take(&log, &event).await?;
+                synced.events += 1;
+                if writer.rows() >= limits.rows || writer.bytes() >= limits.bytes {
+                    synced.rows += writer.flush().await?;
+                }
             }
+            synced.rows += writer.flush().await?;
+            synced.covered += writer.next();
         }
-        synced.rows += writer.flush().await?;
-        Ok(Synced { next: writer.next(), ..synced })
+        Ok(synced)
     });
     catching_up.await.context("writing the lake panicked")?
 }

@@ -44,6 +44,6 @@ fn shows_origin(event: &Event) -> bool {
         ),
         Event::Publication(event) => !matches!(event, publication::Event::Drafted { .. }),
         Event::Transcript(event) => matches!(event, transcript::Event::ChunkTranscribed { .. }),
-        Event::Workspace(_) | Event::Video(_) | Event::Model(_) => false,
+        Event::Workspace(_) | Event::Video(_) | Event::Model(_) | Event::Job(_) => false,
     }
 }

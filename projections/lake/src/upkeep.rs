@@ -7,6 +7,7 @@ use crate::writer;
 use anyhow::Context as _;
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::{DeltaTable, checkpoints};
+use runtime::log::Partition;
 use std::future::Future;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -36,8 +37,8 @@ pub struct Status {
     pub files: usize,
     /// Their size together.
     pub bytes: u64,
-    /// The first position of the log that it does not cover.
-    pub next: u64,
+    /// Events of the log that it covers, in all partitions that were asked for.
+    pub covered: u64,
 }
 
 /// What was done to a table.
@@ -51,23 +52,25 @@ pub struct Done {
     pub files_added: u64,
 }
 
-/// Returns how all tables stand.
+/// Returns how all tables stand, as far as `partitions` of the log go.
 ///
 /// # Errors
 /// A table cannot be read.
-pub async fn status(lake: &Lake) -> anyhow::Result<Vec<Status>> {
-    let lake = lake.clone();
+pub async fn status(lake: &Lake, partitions: &[Partition]) -> anyhow::Result<Vec<Status>> {
+    let (lake, partitions) = (lake.clone(), partitions.to_vec());
     apart(async move {
         let mut all = Vec::with_capacity(tables::ALL.len());
         for table in tables::ALL {
             let address = lake.address(table);
-            let mut status = Status { table: table.name, address, version: None, files: 0, bytes: 0, next: 0 };
+            let mut status = Status { table: table.name, address, version: None, files: 0, bytes: 0, covered: 0 };
             if let Some(delta) = lake.table(table, State::Latest).await? {
                 let files = delta.snapshot()?.log_data();
                 status.version = delta.version();
                 status.files = files.num_files();
                 status.bytes = files.iter().map(|file| file.size().cast_unsigned()).sum();
-                status.next = writer::covered(&delta, table).await?;
+                for partition in &partitions {
+                    status.covered += writer::covered(&delta, table, *partition).await?;
+                }
             }
             all.push(status);
         }

@@ -15,7 +15,7 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::writer::{DeltaWriter as _, RecordBatchWriter};
 use deltalake::{DeltaTable, DeltaTableError};
 use proto::Recorded;
-use runtime::log::Log;
+use runtime::log::{Log, Partition};
 
 /// How far a table's checkpoint may fall behind the others' without rows: this many events are read again after a start, a fraction of a
 /// second, and a table that has no rows is not committed to meanwhile.
@@ -24,8 +24,9 @@ const BEHIND_MAX: u64 = 10_000;
 /// Tries of one commit. Each failed one means that somebody else committed to the same table in between.
 const COMMIT_TRIES_MAX: usize = 10;
 
-/// The tables with rows that are not written yet.
+/// The tables with rows of one partition of the log that are not written yet.
 pub struct Writer {
+    partition: Partition,
     tables: Vec<Open>,
     origins: Origins,
     /// The first position that was not taken yet.
@@ -36,6 +37,7 @@ pub struct Writer {
 
 struct Open {
     table: &'static Table,
+    partition: Partition,
     delta: DeltaTable,
     /// The first position that the table does not cover.
     next: u64,
@@ -47,21 +49,21 @@ impl Writer {
     ///
     /// # Errors
     /// The lake cannot be read or written.
-    pub async fn open(lake: &Lake) -> anyhow::Result<Self> {
-        Self::open_tables(lake, &tables::ALL).await
+    pub async fn open(lake: &Lake, partition: Partition) -> anyhow::Result<Self> {
+        Self::open_tables(lake, partition, &tables::ALL).await
     }
 
     /// Opens some tables, as [`Self::open`].
     ///
     /// # Errors
     /// The lake cannot be read or written.
-    pub async fn open_tables(lake: &Lake, tables: &[&'static Table]) -> anyhow::Result<Self> {
+    pub async fn open_tables(lake: &Lake, partition: Partition, tables: &[&'static Table]) -> anyhow::Result<Self> {
         let mut open = Vec::with_capacity(tables.len());
         for table in tables {
-            open.push(Open::open(lake, table).await.with_context(|| format!("opening the table {}", table.name))?);
+            open.push(Open::open(lake, partition, table).await.with_context(|| format!("opening the table {}", table.name))?);
         }
         let next = open.iter().map(|open| open.next).min().unwrap_or(0);
-        Ok(Self { tables: open, origins: Origins::default(), next, rows: 0, bytes: 0 })
+        Ok(Self { partition, tables: open, origins: Origins::default(), next, rows: 0, bytes: 0 })
     }
 
     /// Returns the first position that it has not taken yet.
@@ -101,7 +103,7 @@ impl Writer {
             Some(event) => self.origins.of(log, recorded, event).await?,
             None => None,
         };
-        let fact = Fact { recorded, event: event.as_ref(), origin: origin.as_ref() };
+        let fact = Fact { recorded, partition: self.partition, event: event.as_ref(), origin: origin.as_ref() };
         for open in self.tables.iter_mut().filter(|open| open.next <= recorded.position) {
             let (position, workspace, at) = (recorded.position, recorded.workspace, recorded.metadata.at);
             let rows = (open.table.rows)(&fact).into_iter().map(|cells| Row { position, workspace, at, cells });
@@ -135,10 +137,10 @@ impl Writer {
 }
 
 impl Open {
-    async fn open(lake: &Lake, table: &'static Table) -> anyhow::Result<Self> {
+    async fn open(lake: &Lake, partition: Partition, table: &'static Table) -> anyhow::Result<Self> {
         let delta = with_columns(lake.table_or_new(table).await?, table).await?;
-        let next = covered(&delta, table).await?;
-        Ok(Self { table, delta, next, rows: Vec::new() })
+        let next = covered(&delta, table, partition).await?;
+        Ok(Self { table, partition, delta, next, rows: Vec::new() })
     }
 
     /// Commits the rows below `next`, which are all that wait, and returns how many there were; or finds that somebody else has.
@@ -154,7 +156,7 @@ impl Open {
             let Err(error) = self.commit(next).await else { break };
             tries += 1;
             self.delta.update_state().await.context("reading what others wrote")?;
-            self.next = crate::writer::covered(&self.delta, self.table).await?;
+            self.next = crate::writer::covered(&self.delta, self.table, self.partition).await?;
             // An answer that was lost on its way shows here too: the table covers what was sent.
             if self.next == covered && !(is_conflict(&error) && tries < COMMIT_TRIES_MAX) {
                 return Err(error.into());
@@ -171,7 +173,8 @@ impl Open {
     async fn commit(&self, next: u64) -> Result<(), DeltaTableError> {
         let adds = self.files().await?;
         let checkpoint = next.saturating_sub(1).cast_signed();
-        let properties = CommitProperties::default().with_application_transaction(Transaction::new(self.table.writer(), checkpoint));
+        let properties =
+            CommitProperties::default().with_application_transaction(Transaction::new(self.table.writer(self.partition), checkpoint));
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: Some(vec!["date".into()]), predicate: None };
         let snapshot: &dyn TableReference = self.delta.snapshot()?;
         CommitBuilder::from(properties).with_actions(adds).build(Some(snapshot), self.delta.log_store(), operation).await?;
@@ -212,9 +215,9 @@ async fn with_columns(delta: DeltaTable, table: &Table) -> anyhow::Result<DeltaT
     Ok(delta)
 }
 
-/// Returns the first position that a table does not cover.
-pub(crate) async fn covered(delta: &DeltaTable, table: &Table) -> anyhow::Result<u64> {
-    let checkpoint = delta.snapshot()?.transaction_version(delta.log_store().as_ref(), table.writer()).await?;
+/// Returns the first position of a partition that a table does not cover.
+pub(crate) async fn covered(delta: &DeltaTable, table: &Table, partition: Partition) -> anyhow::Result<u64> {
+    let checkpoint = delta.snapshot()?.transaction_version(delta.log_store().as_ref(), table.writer(partition)).await?;
     Ok(checkpoint.map_or(0, |checkpoint| checkpoint.cast_unsigned() + 1))
 }
 

@@ -51,16 +51,20 @@ async fn endpoint(subject: String) -> String {
         while let Ok((mut peer, _)) = listener.accept().await {
             let allowed = request(&mut peer).await.contains(&known);
             let (status, body) = match allowed {
-                true => ("200 OK", format!(r#"{{"access_token":"{}","token_type":"Bearer","expires_in":{TOKEN_SECONDS}}}"#, token(&subject))),
+                true => {
+                    ("200 OK", format!(r#"{{"access_token":"{}","token_type":"Bearer","expires_in":{TOKEN_SECONDS}}}"#, token(&subject)))
+                }
                 false => ("401 Unauthorized", r#"{"error":"invalid_client"}"#.to_owned()),
             };
-            let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
             let _ = peer.write_all((head + &body).as_bytes()).await;
         }
     });
     address
 }
-
 
 async fn request(peer: &mut TcpStream) -> String {
     let mut bytes = Vec::new();

@@ -58,7 +58,7 @@ fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> anyhow::Result<Rec
     let known: HashMap<_, _> =
         headers.iter().filter_map(|header| Some((header.key.strip_prefix("ce_")?, std::str::from_utf8(header.value?).ok()?))).collect();
     let text = |name: &str| known.get(name).copied().with_context(|| format!("it has no {name}"));
-    let is_rejection = text("type")? == runtime::log::kafka::COMMIT_REJECTED;
+    let is_rejection = text("type")? == proto::cloudevents::COMMIT_REJECTED;
     let place = |name: &str| anyhow::Ok(if is_rejection { 0 } else { text(name)?.parse()? });
     Ok(Record {
         offset: message.offset(),

@@ -30,11 +30,11 @@ pub(super) static EVENTS: Table = Table {
 };
 
 fn rows(fact: &Fact<'_>) -> Vec<Cells> {
-    let recorded = fact.recorded;
+    let Fact { recorded, partition, .. } = fact;
     let payload = cloudevents::data(recorded).map(|data| data.to_string());
     let unread = payload.is_none().then(|| STANDARD.encode(&recorded.payload));
     vec![vec![
-        ("partition", Cell::Integer(0)),
+        ("partition", Cell::Integer(partition.0.into())),
         ("event", shown(recorded.id)),
         ("stream", recorded.stream.as_str().into()),
         ("version", recorded.version.into()),

@@ -12,6 +12,7 @@ mod usage;
 
 use domain::artefact::Contribution;
 use proto::{Event, Recorded};
+use runtime::log::Partition;
 
 /// A table of the lake.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ pub(crate) type Cells = Vec<(&'static str, Cell)>;
 /// What every row of every table starts with. The first column is what the files are sorted into folders by.
 pub const ENVELOPE: [Column; 4] = [
     Column::new("date", Kind::Day, "the day of `time`, UTC; the tables are partitioned by it"),
-    Column::new("position", Kind::Integer, "the event's place in the log, from 0"),
+    Column::new("position", Kind::Integer, "the event's place in its partition of the log, from 0"),
     Column::new("workspace", Kind::Text, "whose it is"),
     Column::new("time", Kind::Moment, "when it was decided, UTC"),
 ];
@@ -87,6 +88,8 @@ pub const ALL: [&Table; 6] =
 /// An event with what its rows need to know.
 pub(crate) struct Fact<'a> {
     pub(crate) recorded: &'a Recorded,
+    /// Where in the log it is.
+    pub(crate) partition: Partition,
     /// `None` when this version of the program cannot read it.
     pub(crate) event: Option<&'a Event>,
     /// The first event of its stream, when [`crate::origin`] says that rows need it.
@@ -99,9 +102,9 @@ impl Table {
         ENVELOPE.into_iter().chain(self.columns.iter().copied())
     }
 
-    /// Returns who writes the table, as its application transactions say: this version of it, from partition 0 of the log.
-    pub(crate) fn writer(&self) -> String {
-        format!("{}@{}/0", self.name, self.version)
+    /// Returns who writes the table, as its application transactions say: this version of it, from a partition of the log.
+    pub(crate) fn writer(&self, partition: Partition) -> String {
+        format!("{}@{}/{}", self.name, self.version, partition.0)
     }
 }
 

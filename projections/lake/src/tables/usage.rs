@@ -23,7 +23,7 @@ fn rows(fact: &Fact<'_>) -> Vec<Cells> {
         Event::Video(event) => of_video(event),
         Event::Transcript(event) => of_transcript(event, fact.origin),
         Event::Clip(event) => of_clip(event),
-        Event::Workspace(_) | Event::Publication(_) | Event::Model(_) => return vec![],
+        Event::Workspace(_) | Event::Publication(_) | Event::Model(_) | Event::Job(_) => return vec![],
     };
     let stored: u64 = blobs.iter().map(|blob| blob.bytes).sum();
     let mut meters: Vec<_> = seconds.into_iter().map(|(meter, seconds)| (meter, seconds, "s")).collect();

@@ -6,6 +6,7 @@ use deltalake::kernel::{DataType, StructField};
 use lake::follow::{Limits, NAME, follow, sync};
 use lake::tables;
 use lake::upkeep;
+use runtime::log::Partition;
 use runtime::token::Positions;
 use serde_json::json;
 use std::time::Duration;
@@ -21,9 +22,9 @@ async fn check_tables_hold_the_log(scene: &Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn writing_again_writes_nothing_twice() {
     let mut scene = Scene::told(11, 300).await;
-    let versions = upkeep::status(&scene.lake).await.unwrap();
+    let versions = upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap();
     assert_eq!(scene.sync().await.rows, 0);
-    assert_eq!(upkeep::status(&scene.lake).await.unwrap(), versions, "what has nothing to write commits nothing");
+    assert_eq!(upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap(), versions, "what has nothing to write commits nothing");
     scene.happen(300).await;
     scene.sync().await;
     check_tables_hold_the_log(&scene).await;
@@ -50,11 +51,11 @@ async fn two_writers_at_once_write_each_row_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_lost_is_made_again_while_the_others_stay() {
     let scene = Scene::told(13, 600).await;
-    let before = upkeep::status(&scene.lake).await.unwrap();
+    let before = upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap();
     std::fs::remove_dir_all(scene.folder().join("lake/clips")).unwrap();
     scene.sync().await;
     check_tables_hold_the_log(&scene).await;
-    let after = upkeep::status(&scene.lake).await.unwrap();
+    let after = upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap();
     assert_eq!(before[0], after[0], "`events` had everything already");
 }
 
@@ -92,17 +93,20 @@ async fn what_happens_is_written_in_time_and_at_the_end() {
     let following = tokio::spawn(follow(scene.log.clone(), scene.lake.clone(), limits, positions.clone(), shutdown.clone()));
     scene.happen(100).await;
     let last = scene.events().await.len() as u64 - 1;
-    positions.wait(NAME, Some(last), Duration::from_secs(60)).await.expect("a second after the first row it is written");
-    let versions = upkeep::status(&scene.lake).await.unwrap();
+    positions
+        .wait(NAME, Partition::EMBEDDED, Some(last), Duration::from_secs(60))
+        .await
+        .expect("a second after the first row it is written");
+    let versions = upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert_eq!(upkeep::status(&scene.lake).await.unwrap(), versions, "who has nothing to write commits nothing");
+    assert_eq!(upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap(), versions, "who has nothing to write commits nothing");
     scene.happen(100).await;
     // What is read by then is written before it ends.
     tokio::time::sleep(Duration::from_millis(300)).await;
     shutdown.cancel();
     following.await.unwrap().unwrap();
-    let status = upkeep::status(&scene.lake).await.unwrap();
-    assert!(status[0].next > last, "{status:?}");
+    let status = upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap();
+    assert!(status[0].covered > last, "{status:?}");
     scene.sync().await;
     check_tables_hold_the_log(&scene).await;
 }
@@ -110,7 +114,7 @@ async fn what_happens_is_written_in_time_and_at_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn small_files_become_few_while_somebody_writes() {
     let mut scene = Scene::told(16, 1_000).await;
-    let before = upkeep::status(&scene.lake).await.unwrap();
+    let before = upkeep::status(&scene.lake, &[Partition::EMBEDDED]).await.unwrap();
     assert!(before[0].files > 5, "{before:?}");
     scene.happen(300).await;
     let writing = tokio::spawn(sync(scene.log.clone(), scene.lake.clone(), small()));

@@ -4,6 +4,7 @@ use crate::scene::{HOME, Scene, one};
 use chrono::{Duration, Utc};
 use lake::query::AsOf;
 use lake::upkeep;
+use runtime::log::Partition;
 use serde_json::json;
 
 const COUNT: &str = "select count(*) from events";
@@ -37,7 +38,7 @@ async fn what_is_not_there_is_refused_by_name() {
     assert_eq!(one(&latest), one(&scene.ask(HOME, COUNT).await.unwrap()), "in the future it is as it is now");
     let empty = Scene::new(23);
     assert_eq!(empty.ask(HOME, COUNT).await.unwrap_err().code(), "LAKE_EMPTY");
-    assert!(upkeep::status(&empty.lake).await.unwrap().iter().all(|status| status.version.is_none()));
+    assert!(upkeep::status(&empty.lake, &[Partition::EMBEDDED]).await.unwrap().iter().all(|status| status.version.is_none()));
 }
 
 #[test]

@@ -225,7 +225,7 @@ impl Log for KafkaLog {
 
     async fn head(&self, partition: Partition) -> anyhow::Result<u64> {
         // Who asks how far it is wants to know that it goes no further.
-        if let Some(reason) = self.0.failure.get() {
+        if let Some(reason) = self.0.answers.failure() {
             anyhow::bail!("the log can no longer be followed: {reason}");
         }
         self.fresh(partition).await.head(Partition::EMBEDDED).await
