@@ -17,6 +17,9 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked at.
 const DRAIN_POLL: Duration = Duration::from_secs(2);
 
+/// Rows of the lake that are asked for at once: fewer than a question may have.
+const LAKE_PAGE_ROWS: usize = 5_000;
+
 /// What is looked at.
 pub(crate) struct Run {
     /// Where histories, logs and data folders are.
@@ -33,6 +36,7 @@ pub(crate) async fn all(run: &Run, tell: impl Fn(&str)) -> anyhow::Result<()> {
     tell(&the_log_is_whole(run).await?);
     tell(&history_fits_the_log(run).await?);
     tell(&read_models_equal_a_fresh_fold(run).await?);
+    tell(&the_lake_equals_the_log(run).await?);
     Ok(())
 }
 
@@ -110,6 +114,34 @@ async fn read_models_equal_a_fresh_fold(run: &Run) -> anyhow::Result<String> {
         anyhow::ensure!(said.contains("the same rows as before"), "{name}: {said}");
     }
     Ok(format!("read models that equal a fresh fold of the log: {}", names.join(", ")))
+}
+
+/// Reads the lake that the projector wrote while it was killed and frozen; what it has not written yet is written first.
+async fn the_lake_equals_the_log(run: &Run) -> anyhow::Result<String> {
+    #[derive(serde::Deserialize)]
+    struct Event {
+        id: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Row {
+        event: String,
+    }
+    clipflow(run, &["lake", "sync", "--data", "projector"]).await?;
+    let text = std::fs::read_to_string(run.folder.join("events.jsonl")).context("reading the kept events")?;
+    let events: Vec<Event> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("reading the kept events")?;
+    let mut rows: Vec<Row> = Vec::new();
+    // One page further than the log, so that rows too many show.
+    for page in 0..=events.len() / LAKE_PAGE_ROWS + 1 {
+        let from = page * LAKE_PAGE_ROWS;
+        let sql = format!("select event from events where position >= {from} and position < {} order by position", from + LAKE_PAGE_ROWS);
+        let said = clipflow(run, &["lake", "sql", "--json", &sql, "--data", "projector"]).await?;
+        for line in said.lines() {
+            rows.push(serde_json::from_str(line).with_context(|| format!("reading a row: {line}"))?);
+        }
+    }
+    let are_equal = rows.len() == events.len() && rows.iter().zip(&events).all(|(row, event)| row.event == event.id);
+    anyhow::ensure!(are_equal, "the lake has {} events and the log {}, or in another order", rows.len(), events.len());
+    Ok(format!("the lake holds the {} events of the log, each once", events.len()))
 }
 
 /// Runs the program against the brokers themselves; returns what it prints.
