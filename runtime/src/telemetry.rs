@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -71,20 +72,26 @@ impl Drop for Telemetry {
     }
 }
 
+/// Behind the lake's library: a table that nobody has made yet is an error to it, and none to us, who make it then.
+const NO_TABLE_YET: &str = "buoyant_kernel::snapshot=off";
+
 /// Starts logs, metrics and, when configured, traces. Call it once, inside the runtime.
 ///
 /// # Errors
 /// When the filter or the endpoint is not understood, or telemetry was started before.
 pub fn init(options: &Options) -> anyhow::Result<Telemetry> {
     let filter = EnvFilter::try_new(&options.filter).with_context(|| format!("reading the log filter {:?}", options.filter))?;
+    let filter = filter.add_directive(NO_TABLE_YET.parse().context("reading a directive of our own")?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match options.format {
         Format::Text => lines.boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
     let traces = options.otlp_endpoint.as_deref().map(tracer).transpose()?;
-    let spans = traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("clipflow")));
-    tracing_subscriber::registry().with(filter).with(spans).with(lines).try_init().context("starting logs")?;
+    // Traces are whole, however little is written to stderr.
+    let spans =
+        traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("clipflow")).with_filter(LevelFilter::INFO));
+    tracing_subscriber::registry().with(spans).with(lines.with_filter(filter)).try_init().context("starting logs")?;
     Ok(Telemetry { prometheus: recorder()?, traces })
 }
 
