@@ -4,6 +4,11 @@ use crate::cloudevents::{COMMIT_REJECTED, PROTOBUF};
 use crate::schema;
 use serde_json::{Map, Value, json};
 
+/// Ids as text.
+const EVENT: &str = "^event_[0-9a-f]{32}$";
+const COMMIT: &str = "^commit_[0-9a-f]{32}$";
+const WORKSPACE: &str = "^workspace_[0-9a-f]{32}$";
+
 /// What every record of the topic carries as headers: (name without `ce_`, meaning, JSON Schema's format or pattern).
 const EVENT_HEADERS: [(&str, &str, Form); 8] = [
     ("time", "When it was decided, in UTC", Form::Format("date-time")),
@@ -12,7 +17,7 @@ const EVENT_HEADERS: [(&str, &str, Form); 8] = [
     ("streamversion", "Place in its stream; contiguous from 0", Form::Number),
     ("actor", "Who caused it: a person, a key or a processor", Form::Text),
     ("correlationid", "Shared by everything that followed from one request", Form::Format("uuid")),
-    ("causationid", "The event that it answers; absent where a person began", Form::Format("uuid")),
+    ("causationid", "The event that it answers; absent where a person began", Form::Pattern(EVENT)),
     ("traceparent", "W3C trace context, when the request was traced", Form::Text),
 ];
 
@@ -21,7 +26,7 @@ const OPTIONAL: [&str; 2] = ["causationid", "traceparent"];
 
 /// Where a record stands in its commit.
 const COMMIT_HEADERS: [(&str, &str, Form); 4] = [
-    ("commitid", "The commit that it came with: appended as a whole, and once", Form::Format("uuid")),
+    ("commitid", "The commit that it came with: appended as a whole, and once", Form::Pattern(COMMIT)),
     ("commitoffset", "Offset of the commit in the internal topic of commits", Form::Number),
     ("commitindex", "Place among the events of its commit, from 0", Form::Number),
     ("commitcount", "How many records the commit has", Form::Number),
@@ -73,7 +78,7 @@ pub fn document() -> Value {
             "messages": messages,
             "messageTraits": {
                 "record": { "headers": headers(&COMMIT_HEADERS), "bindings": { "kafka": {
-                    "key": { "type": "string", "format": "uuid", "description": "The workspace" },
+                    "key": { "type": "string", "pattern": WORKSPACE, "description": "The workspace" },
                     "bindingVersion": "0.5.0",
                 } } },
             },
@@ -90,7 +95,7 @@ fn event(event_type: &str) -> Value {
         "contentType": PROTOBUF,
         "description": format!("The value is the protobuf message `{message}` (schemas/protobuf/clipflow.binpb); \
             the schema describes the same by the protobuf JSON mapping."),
-        "headers": { "allOf": [typed(event_type), reference("#/components/schemas/eventHeaders")] },
+        "headers": { "allOf": [typed(event_type, EVENT), reference("#/components/schemas/eventHeaders")] },
         "payload": reference(&format!("./events/v1/{event_type}.json")),
         "traits": [reference("#/components/messageTraits/record")],
     })
@@ -103,22 +108,22 @@ fn rejection() -> Value {
         "contentType": PROTOBUF,
         "description": "Not an event: a commit that came too late and counts for nothing. Readers skip it. \
             The value is the protobuf message `clipflow.log.v1.CommitRejected`.",
-        "headers": typed(COMMIT_REJECTED),
+        "headers": typed(COMMIT_REJECTED, COMMIT),
         "payload": { "type": "object" },
         "traits": [reference("#/components/messageTraits/record")],
     })
 }
 
 /// The attributes that CloudEvents requires of every record.
-fn typed(event_type: &str) -> Value {
+fn typed(event_type: &str, id: &str) -> Value {
     json!({
         "type": "object",
         "required": ["content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject"],
         "properties": {
             "content-type": { "const": PROTOBUF },
             "ce_specversion": { "const": "1.0" },
-            "ce_id": { "type": "string", "format": "uuid" },
-            "ce_source": { "type": "string", "pattern": "^/workspaces/[0-9a-f-]{36}$" },
+            "ce_id": { "type": "string", "pattern": id },
+            "ce_source": { "type": "string", "pattern": WORKSPACE.replace('^', "^/workspaces/") },
             "ce_type": { "const": event_type },
             "ce_subject": { "type": "string", "description": "The stream, such as clip-018f3c…" },
         },
