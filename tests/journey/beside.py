@@ -7,6 +7,7 @@ Needs the engines of infra/local, as distributed.py does. Prints a row per run a
 
 import argparse
 import contextlib
+import os
 import statistics
 import tempfile
 import time
@@ -25,8 +26,13 @@ STAGES = "subscription($id: ID!) { videoProgress(videoId: $id) { failure { code 
 
 @contextlib.contextmanager
 def embedded(binary: Path, folder: Path):
-    with Server(binary, folder) as server:
-        yield Client(server.address, server.key)
+    """Without the cluster that the environment names for the others."""
+    cluster = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CLIPFLOW_CQL_")}
+    try:
+        with Server(binary, folder) as server:
+            yield Client(server.address, server.key)
+    finally:
+        os.environ.update(cluster)
 
 
 @contextlib.contextmanager
