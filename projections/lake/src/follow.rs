@@ -42,6 +42,12 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    fn are_reached_by(self, writer: &Writer) -> bool {
+        writer.rows() >= self.rows || writer.bytes() >= self.bytes
+    }
+}
+
 /// Keeps the lake up to date until shutdown; waits for the end of an outage.
 ///
 /// # Errors
@@ -49,71 +55,72 @@ impl Default for Limits {
 pub async fn follow<L: Log>(log: L, lake: Lake, limits: Limits, positions: Positions, shutdown: CancellationToken) -> anyhow::Result<()> {
     let pool = Pool::start("lake-writer", THREADS)?;
     pool.spawn(async move {
-        let partitions = log.partitions();
-        let each = |partition| follow_partition(&log, partition, &lake, limits, &positions, &shutdown);
-        futures::future::join_all(partitions.into_iter().map(each)).await;
+        let (log, lake, positions, shutdown) = (&log, &lake, &positions, &shutdown);
+        let each = |partition| async move { Follower { log, partition, lake, limits, positions, shutdown }.follow().await };
+        futures::future::join_all(log.partitions().into_iter().map(each)).await;
     })
     .await
     .context("the lake's writer panicked")
 }
 
-async fn follow_partition<L: Log>(
-    log: &L,
+/// What one partition is followed with.
+struct Follower<'a, L> {
+    log: &'a L,
     partition: Partition,
-    lake: &Lake,
+    lake: &'a Lake,
     limits: Limits,
-    positions: &Positions,
-    shutdown: &CancellationToken,
-) {
-    let mut failures = 0;
-    while let Err(error) = write_on(log, partition, lake, limits, positions, shutdown, &mut failures).await {
-        failures += 1;
-        metrics::counter!("clipflow_consumer_failures_total", "consumer" => NAME).increment(1);
-        tracing::warn!(partition = partition.0, failures, error = ?error, "the lake could not be written, trying again");
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = sleep(BACKOFF.after(failures)) => {}
-        }
-    }
+    positions: &'a Positions,
+    shutdown: &'a CancellationToken,
 }
 
-async fn write_on<L: Log>(
-    log: &L,
-    partition: Partition,
-    lake: &Lake,
-    limits: Limits,
-    positions: &Positions,
-    shutdown: &CancellationToken,
-    failures: &mut u32,
-) -> anyhow::Result<()> {
-    let mut writer = Writer::open(lake, partition).await?;
-    positions.publish(NAME, partition, writer.next().checked_sub(1));
-    let mut reading = log.read(partition, writer.next(), Filter::all());
-    let mut due = None;
-    loop {
-        let is_due = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => {
-                return timeout(LAST_FLUSH_TIME_MAX, writer.flush()).await.context("the last write took too long")?.map(|_| ());
+impl<L: Log> Follower<'_, L> {
+    async fn follow(&self) {
+        let mut failures = 0;
+        while let Err(error) = self.write_on(&mut failures).await {
+            failures += 1;
+            metrics::counter!("clipflow_consumer_failures_total", "consumer" => NAME).increment(1);
+            tracing::warn!(partition = self.partition.0, failures, error = ?error, "the lake could not be written, trying again");
+            tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                () = sleep(BACKOFF.after(failures)) => {}
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => true,
-            item = reading.next() => match item.context("the log's reading ended")?? {
-                Item::Event(event) => {
-                    writer.take(log, &event).await?;
-                    due.get_or_insert_with(|| Instant::now() + Duration::from_secs(limits.seconds));
-                    writer.rows() >= limits.rows || writer.bytes() >= limits.bytes
-                }
-                Item::CaughtUp(head) => {
-                    metrics::gauge!("clipflow_consumer_lag_events", "consumer" => NAME).set(head.saturating_sub(writer.next()) as f64);
-                    false
-                }
-            },
-        };
-        if is_due {
-            writer.flush().await?;
-            positions.publish(NAME, partition, writer.next().checked_sub(1));
-            (due, *failures) = (None, 0);
         }
+    }
+
+    async fn write_on(&self, failures: &mut u32) -> anyhow::Result<()> {
+        let mut writer = Writer::open(self.lake, self.partition).await?;
+        self.publish(&writer);
+        let mut reading = self.log.read(self.partition, writer.next(), Filter::all());
+        let mut due = None;
+        loop {
+            let is_due = tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => {
+                    return timeout(LAST_FLUSH_TIME_MAX, writer.flush()).await.context("the last write took too long")?.map(|_| ());
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => true,
+                item = reading.next() => match item.context("the log's reading ended")?? {
+                    Item::Event(event) => {
+                        writer.take(self.log, &event).await?;
+                        due.get_or_insert_with(|| Instant::now() + Duration::from_secs(self.limits.seconds));
+                        self.limits.are_reached_by(&writer)
+                    }
+                    Item::CaughtUp(head) => {
+                        metrics::gauge!("clipflow_consumer_lag_events", "consumer" => NAME).set(head.saturating_sub(writer.next()) as f64);
+                        false
+                    }
+                },
+            };
+            if is_due {
+                writer.flush().await?;
+                self.publish(&writer);
+                (due, *failures) = (None, 0);
+            }
+        }
+    }
+
+    fn publish(&self, writer: &Writer) {
+        self.positions.publish(NAME, self.partition, writer.next().checked_sub(1));
     }
 }
 
@@ -142,7 +149,7 @@ pub async fn sync<L: Log>(log: L, lake: Lake, limits: Limits) -> anyhow::Result<
             while let Item::Event(event) = reading.next().await.context("the log's reading ended")?? {
                 writer.take(&log, &event).await?;
                 synced.events += 1;
-                if writer.rows() >= limits.rows || writer.bytes() >= limits.bytes {
+                if limits.are_reached_by(&writer) {
                     synced.rows += writer.flush().await?;
                 }
             }
