@@ -14,7 +14,8 @@ use crate::shutdown::DRAIN;
 use anyhow::Context as _;
 use domain::id::EventId;
 use proto::Recorded;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -30,6 +31,10 @@ const HAND_OUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of one fetch of jobs: two of the largest.
 const FETCH_BYTES: usize = 2 * EVENT_BYTES_MAX;
+
+/// How long the reader of jobs waits before it looks again at a queue that was full: with so short a queue that is at every job,
+/// and librdkafka's second would be the time between two of them.
+const FETCH_AGAIN_MS: u32 = 10;
 
 /// Jobs that are remembered as begun: far more than are handed out in the second that a crash repeats.
 const KNOWN_MAX: usize = 10_000;
@@ -133,8 +138,9 @@ pub async fn work_off<L: Log, P: Processor>(
 ) -> anyhow::Result<()> {
     let mut config = settings.group(&format!("{}.work.{}", settings.prefix, P::NAME));
     // What is fetched ahead is dropped at each pause, so next to nothing is.
-    config.set("queued.min.messages", "1").set("fetch.message.max.bytes", FETCH_BYTES.to_string());
-    let records: StreamConsumer = config.create().context("starting the reader of jobs")?;
+    config.set("queued.min.messages", "1").set("fetch.queue.backoff.ms", FETCH_AGAIN_MS.to_string());
+    config.set("fetch.message.max.bytes", FETCH_BYTES.to_string());
+    let records: JobReader = config.create_with_context(Unpaused).context("starting the reader of jobs")?;
     let topic = topic(settings, P::NAME);
     records.subscribe(&[&topic])?;
     let shutdown = surroundings.shutdown.clone();
@@ -173,10 +179,27 @@ pub async fn work_off<L: Log, P: Processor>(
     drained.await.unwrap_or(Ok(()))
 }
 
+type JobReader = StreamConsumer<Unpaused>;
+
+/// Lets partitions flow that the group gives us: one that was taken away while it was paused would come back paused, for ever.
+struct Unpaused;
+
+impl ClientContext for Unpaused {}
+
+impl ConsumerContext for Unpaused {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance
+            && let Err(error) = consumer.resume(partitions)
+        {
+            tracing::error!(error = %error, "partitions of jobs that were given to this process may stay paused");
+        }
+    }
+}
+
 /// What is finished of the topic's partitions.
 struct Ledgers<'a> {
     topic: String,
-    records: &'a StreamConsumer,
+    records: &'a JobReader,
     partitions: HashMap<i32, Ledger>,
     known: Known,
 }
@@ -287,7 +310,7 @@ async fn catch_up(log: &impl Log, cause: &Recorded) -> anyhow::Result<()> {
 }
 
 /// Returns the next record. Dropping the future loses nothing.
-async fn next(consumer: &StreamConsumer) -> anyhow::Result<BorrowedMessage<'_>> {
+async fn next<C: ConsumerContext + 'static>(consumer: &StreamConsumer<C>) -> anyhow::Result<BorrowedMessage<'_>> {
     loop {
         match consumer.recv().await {
             Ok(record) => return Ok(record),

@@ -7,7 +7,7 @@ use runtime::log::kafka::{KafkaLog, Layout, LogProblem, Settings, check, init, s
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 /// Enough for what a suite writes; conformance is about one partition.
@@ -30,9 +30,9 @@ pub(crate) fn fresh(name: &str) -> Settings {
     Settings::plain(brokers(), format!("test.{name}.{nanos:x}"))
 }
 
-/// A sequencer at work.
+/// A sequencer at work; it ends with its test, also where that fails.
 pub(crate) struct Running {
-    stop: CancellationToken,
+    stop: DropGuard,
     task: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -40,18 +40,18 @@ impl Running {
     pub(crate) fn start(settings: &Settings, folder: &Path) -> Self {
         let stop = CancellationToken::new();
         let (settings, folder, token) = (settings.clone(), folder.to_owned(), stop.clone());
-        Self { stop, task: tokio::spawn(async move { sequence(settings, &folder, token).await }) }
+        Self { stop: stop.drop_guard(), task: tokio::spawn(async move { sequence(settings, &folder, token).await }) }
     }
 
     /// Starts one that answers the appenders of `log` at once.
     pub(crate) fn start_answering(log: &KafkaLog, folder: &Path) -> Self {
         let stop = CancellationToken::new();
         let (log, folder, token) = (log.clone(), folder.to_owned(), stop.clone());
-        Self { stop, task: tokio::spawn(async move { log.sequence(&folder, token).await }) }
+        Self { stop: stop.drop_guard(), task: tokio::spawn(async move { log.sequence(&folder, token).await }) }
     }
 
     pub(crate) async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         self.task.await.unwrap().expect("a sequencer ends without an error");
     }
 }

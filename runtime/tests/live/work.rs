@@ -19,12 +19,12 @@ use runtime::progress::{Progress, ProgressChannel, relay};
 use runtime::retry::Backoff;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt as _;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 const LAYOUT: Layout = Layout { partitions: 3, replication: 1, min_insync: 1 };
@@ -34,6 +34,7 @@ const LAYOUT: Layout = Layout { partitions: 3, replication: 1, min_insync: 1 };
 struct Book {
     /// Who did the job of which event.
     done: Mutex<Vec<(EventId, &'static str)>>,
+    begun: AtomicUsize,
     is_broken: AtomicBool,
     takes: Mutex<Duration>,
 }
@@ -53,6 +54,7 @@ impl Processor for Clerk {
 
     async fn run<L: Log>(&self, (): (), context: &JobContext<L>) -> anyhow::Result<()> {
         anyhow::ensure!(!self.0.is_broken.load(Ordering::SeqCst), "no disk");
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
         let takes = *self.0.takes.lock().unwrap();
         tokio::time::sleep(takes).await;
         self.0.done.lock().unwrap().push((context.cause.id, self.1));
@@ -62,7 +64,7 @@ impl Processor for Clerk {
 
 /// A worker process, as far as jobs are concerned: its own copy of the log, its own memory.
 struct Worker {
-    stop: CancellationToken,
+    stop: DropGuard,
     tasks: Vec<JoinHandle<anyhow::Result<()>>>,
     log: KafkaLog,
     _folder: tempfile::TempDir,
@@ -87,11 +89,11 @@ impl Worker {
             tokio::spawn(async move { hand_out(desks, &door, token).await }),
             tokio::spawn(async move { work_off(reads, Arc::new(clerk), NonZeroUsize::MIN, &work, surroundings).await }),
         ];
-        Self { stop, tasks, log, _folder: folder }
+        Self { stop: stop.drop_guard(), tasks, log, _folder: folder }
     }
 
     async fn stop(self) {
-        self.stop.cancel();
+        drop(self.stop);
         for task in self.tasks {
             task.await.unwrap().expect("a worker ends without an error");
         }
@@ -198,8 +200,8 @@ async fn a_job_that_one_worker_parked_is_seen_and_asked_for_elsewhere_and_done_b
     finish(settings, sequencer, vec![second]).await;
 }
 
-/// Puts every record of the processor's topic there once more, as a crash right after handing out does, and one that is no job.
-async fn hand_out_again(settings: &Settings) -> usize {
+/// Puts the records of these jobs on the processor's topic once more, as a crash right after handing out does, and one that is no job.
+async fn hand_out_again(settings: &Settings, which: impl Fn(&str) -> bool) -> usize {
     let config = || {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &settings.brokers).set("group.id", "again");
@@ -219,6 +221,9 @@ async fn hand_out_again(settings: &Settings) -> usize {
         for _ in first..end {
             // A poll may end early, for news of the client's own.
             let record = (0..100).find_map(|_| reader.poll(Duration::from_millis(500))).expect("it is there").unwrap();
+            if !which(std::str::from_utf8(record.key().unwrap()).unwrap()) {
+                continue;
+            }
             let copy = FutureRecord::<[u8], [u8]>::to(&topic).partition(partition).key(record.key().unwrap());
             let copy = copy.payload(record.payload().unwrap()).headers(record.headers().unwrap().detach());
             producer.send(copy, Duration::from_secs(10)).await.unwrap();
@@ -237,12 +242,35 @@ async fn a_job_that_is_handed_out_twice_is_done_once_and_a_record_that_is_no_job
     let worker = Worker::start(&settings, Clerk(book.clone(), "a")).await;
     make(&worker.log, 1..11).await;
     until("ten jobs", 40, async || book.done.lock().unwrap().len() == 10).await;
-    assert_eq!(hand_out_again(&settings).await, 10);
+    assert_eq!(hand_out_again(&settings, |_| true).await, 10);
     make(&worker.log, 11..21).await;
     until("ten more", 40, async || book.done.lock().unwrap().len() >= 20).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(book.done.lock().unwrap().len(), 20);
     finish(settings, sequencer, vec![worker]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_moved_away_from_a_busy_worker_flow_again_when_they_come_back() {
+    let (settings, _folder, sequencer) = prepared("moved").await;
+    let book = Arc::new(Book::default());
+    let takes = |duration| *book.takes.lock().unwrap() = duration;
+    takes(Duration::from_secs(15));
+    let stays = Worker::start(&settings, Clerk(book.clone(), "stays")).await;
+    make(&stays.log, 1..2).await;
+    until("the job to begin", 30, async || book.begun.load(Ordering::SeqCst) == 1).await;
+    takes(Duration::ZERO);
+    let leaves = Worker::start(&settings, Clerk(book.clone(), "leaves")).await;
+    make(&stays.log, 2..42).await;
+    until("the jobs of both", 60, async || book.done.lock().unwrap().len() >= 41).await;
+    leaves.stop().await;
+    let done = book.done.lock().unwrap().clone();
+    let moved: Vec<_> = done.iter().filter(|(_, who)| *who == "leaves").map(|(event, _)| event.to_string()).collect();
+    assert!(!moved.is_empty(), "some partitions moved");
+    // Where a worker never was busy again, nothing but the group can tell it to go on.
+    let again = hand_out_again(&settings, |key| moved.iter().any(|event| event == key)).await;
+    until("the jobs that come back", 30, async || book.done.lock().unwrap().len() == done.len() + again).await;
+    finish(settings, sequencer, vec![stays]).await;
 }
 
 #[tokio::test]
