@@ -359,6 +359,14 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 100_000)]
         events: u64,
     },
+    /// Fills a log and folds it into empty read models, and prints rows per second.
+    Rows {
+        /// How many events.
+        #[arg(long, default_value_t = 20_000)]
+        events: u64,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
     /// Renders 30 seconds, and prints how long it took.
     Render {
         /// The file.

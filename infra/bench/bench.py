@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import logs
+import stores
 from measure import RUNS, Cost, median, run, side_by_side, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,7 +204,7 @@ def paste(name: str, text: str) -> None:
     PAGE.write_text(pattern.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page))
 
 
-BENCHES = {f.__name__.replace("_", "-"): f for f in (transcribe, analyze, render, job, logs.log, logs.log_kafka, logs.log_reading, build)}
+BENCHES = {f.__name__.replace("_", "-"): f for f in (transcribe, analyze, render, job, logs.log, logs.log_kafka, logs.log_reading, stores.stores, build)}
 
 
 def main() -> None:

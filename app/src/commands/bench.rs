@@ -1,5 +1,6 @@
 //! `clipflow bench`: one stage at a time, for `just bench`.
 
+use super::bench_stores;
 use crate::cli::{Bench, Shared};
 use crate::engine::models_folder;
 use anyhow::Context as _;
@@ -18,21 +19,20 @@ use std::time::Instant;
 const RENDERED: MediaTime = MediaTime::from_millis(30_000);
 
 pub(crate) async fn run(shared: &Shared, command: Bench) -> anyhow::Result<()> {
-    if let Bench::Lake { events } = command {
-        let result = super::bench_lake::run(events).await?;
-        writeln!(std::io::stdout(), "{result}")?;
-        return Ok(());
-    }
     let models = models_folder(shared)?;
-    let work = move || match command {
-        Bench::Transcribe { file, model, .. } => transcribe(&file, &models.join(model)),
-        Bench::Analyze { file, .. } => analyze(&file),
-        Bench::Render { file, .. } => render(&file),
-        Bench::Lake { .. } => anyhow::bail!("it was measured above"),
+    let result = match command {
+        Bench::Transcribe { file, model, .. } => blocking(move || transcribe(&file, &models.join(model))).await?,
+        Bench::Analyze { file, .. } => blocking(move || analyze(&file)).await?,
+        Bench::Render { file, .. } => blocking(move || render(&file)).await?,
+        Bench::Lake { events } => bench_stores::lake(events).await?,
+        Bench::Rows { events, cluster } => bench_stores::rows(events, &cluster).await?,
     };
-    let result = tokio::task::spawn_blocking(work).await.context("the measured work panicked")??;
     writeln!(std::io::stdout(), "{result}")?;
     Ok(())
+}
+
+async fn blocking(work: impl FnOnce() -> anyhow::Result<Value> + Send + 'static) -> anyhow::Result<Value> {
+    tokio::task::spawn_blocking(work).await.context("the measured work panicked")?
 }
 
 /// Sound to words, without loading the model: its peers are measured so.

@@ -1,7 +1,7 @@
 //! One file per command.
 
 mod bench;
-mod bench_lake;
+mod bench_stores;
 mod clip;
 mod doctor;
 mod events;
