@@ -154,7 +154,8 @@ def log_reading() -> str:
     replay, cold = report["replay"], report["cold_start_seconds"]
     rows = [
         ["raw consumer, counts bytes", f"{replay['raw']:,.0f} events/s"],
-        ["`clipflow.events` folded and checked", f"{replay['log']:,.0f} events/s, {replay['log_to_raw']:.2f}× raw"],
+        ["raw consumer, counts bytes of headers too", f"{replay['raw_with_headers']:,.0f} events/s"],
+        ["`clipflow.events` folded and checked", f"{replay['log']:,.0f} events/s, {replay['log_to_raw']:.2f}× raw, {replay['log_to_raw_with_headers']:.2f}× raw with headers"],
         ["cold start, empty folder: copy complete", f"{cold['copy']:.1f} s"],
         ["cold start: first verdict of a new sequencer", f"{cold['first_verdict']:.1f} s"],
     ]

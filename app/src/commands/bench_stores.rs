@@ -7,9 +7,9 @@ use domain::blob::Digest;
 use domain::clip::{Clip, Event, Proposal};
 use domain::id::{CommitId, EventId, VideoId};
 use domain::{BlobRef, MediaTime, Span, Timestamp};
+use futures::StreamExt as _;
 use lake::Lake;
 use lake::follow::{Limits, sync};
-use futures::StreamExt as _;
 use projections::table::Writes;
 use proto::{Metadata, Wire as _};
 use runtime::clock::Clock;
@@ -75,7 +75,10 @@ pub(super) async fn rows(events: u64, cluster: &Cluster) -> anyhow::Result<Value
     let started = Instant::now();
     let running = tokio::spawn(projections::run::run(log, store, surroundings));
     for model in models {
-        positions.wait(model.name, Partition::EMBEDDED, last, ROWS_DEADLINE).await.with_context(|| format!("waiting for {}", model.name))?;
+        positions
+            .wait(model.name, Partition::EMBEDDED, last, ROWS_DEADLINE)
+            .await
+            .with_context(|| format!("waiting for {}", model.name))?;
     }
     let seconds = started.elapsed().as_secs_f64();
     shutdown.cancel();

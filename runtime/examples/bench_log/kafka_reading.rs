@@ -3,6 +3,7 @@
 use crate::kafka::{Bench, Sequencer, WORKSPACE, assigned};
 use crate::rounds::{PAYLOAD_BYTES, Writer, commit, median, progress, runs};
 use futures::{StreamExt as _, TryStreamExt as _};
+use rdkafka::message::Headers as _;
 use rdkafka::{Message as _, Offset};
 use runtime::log::kafka::{KafkaLog, Settings, check, sequence};
 use runtime::log::{Expected, Log};
@@ -23,11 +24,13 @@ pub(crate) async fn report() -> Value {
     progress("filling a partition with a million events");
     let seconds = fill(&bench.log).await;
     bench.stop_sequencer().await;
-    let (mut raw, mut folded) = (Vec::new(), Vec::new());
+    let (mut raw, mut with_headers, mut folded) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..runs() {
         progress(&format!("replay, run {} of {}: raw, the log", run + 1, runs()));
-        let settings = bench.settings.clone();
-        raw.push(tokio::task::spawn_blocking(move || raw_events_per_second(&settings)).await.unwrap());
+        for (headers, found) in [(false, &mut raw), (true, &mut with_headers)] {
+            let settings = bench.settings.clone();
+            found.push(tokio::task::spawn_blocking(move || raw_events_per_second(&settings, headers)).await.unwrap());
+        }
         let started = Instant::now();
         let report = check(&bench.settings).await.unwrap();
         folded.push(EVENTS as f64 / started.elapsed().as_secs_f64());
@@ -54,11 +57,15 @@ pub(crate) async fn report() -> Value {
         drop(log);
         std::fs::remove_dir_all(cold).unwrap();
     }
-    let ratio = median(folded.iter().zip(&raw).map(|(log, raw)| log / raw));
+    let ratio = |raw: &[f64]| median(folded.iter().zip(raw).map(|(log, raw)| log / raw));
+    let (to_raw, to_headers) = (ratio(&raw), ratio(&with_headers));
     bench.remove(&[]).await;
     json!({
         "runs": runs(), "events": EVENTS, "payload_bytes": PAYLOAD_BYTES, "filled_in_seconds": seconds,
-        "replay": { "raw": median(raw.into_iter()), "log": median(folded.into_iter()), "log_to_raw": ratio },
+        "replay": {
+            "raw": median(raw.into_iter()), "raw_with_headers": median(with_headers.into_iter()), "log": median(folded.into_iter()),
+            "log_to_raw": to_raw, "log_to_raw_with_headers": to_headers,
+        },
         "cold_start_seconds": { "copy": median(copy.into_iter()), "first_verdict": median(verdict.into_iter()) },
     })
 }
@@ -76,10 +83,11 @@ async fn fill(log: &KafkaLog) -> f64 {
     started.elapsed().as_secs_f64()
 }
 
-fn raw_events_per_second(settings: &Settings) -> f64 {
+/// With `headers` every header is looked at too, as whoever wants to know what an event is must.
+fn raw_events_per_second(settings: &Settings, headers: bool) -> f64 {
     let started = Instant::now();
     let consumer = assigned(settings, &settings.events(), Offset::Beginning);
-    let (mut records, mut bytes) = (0_u64, 0);
+    let (mut records, mut bytes, mut header_bytes) = (0_u64, 0, 0);
     let mut last_offset = -1;
     while records < EVENTS {
         let Some(record) = consumer.poll(Duration::from_millis(100)) else { continue };
@@ -88,7 +96,10 @@ fn raw_events_per_second(settings: &Settings) -> f64 {
         last_offset = record.offset();
         bytes += record.payload().unwrap().len();
         records += 1;
+        if headers {
+            header_bytes += record.headers().unwrap().iter().map(|header| header.key.len() + header.value.unwrap().len()).sum::<usize>();
+        }
     }
-    assert_eq!(bytes, EVENTS as usize * PAYLOAD_BYTES);
+    assert!(bytes == EVENTS as usize * PAYLOAD_BYTES && (header_bytes > bytes) == headers);
     EVENTS as f64 / started.elapsed().as_secs_f64()
 }

@@ -5,9 +5,11 @@ use super::topics::{self, Generation};
 use super::{follow, wire};
 use crate::log::sequencer::{Assembler, Body};
 use anyhow::Context as _;
+use proto::Recorded;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message as _;
 use std::collections::HashMap;
+use std::fmt;
 
 /// Findings that are listed one by one; more are only counted.
 const FINDINGS_MAX: usize = 100;
@@ -71,9 +73,21 @@ fn walk_partition(settings: &Settings, partition: i32, report: &mut Report) -> a
     }
     let mut walk = Walk { assembler: Assembler::default(), versions: HashMap::new(), report };
     follow::read_through(settings, &client, (&topic, partition), first..end, |record| {
-        walk.look(record, &format!("partition {partition}, record {}", record.offset()));
+        walk.look(record, &Position { partition, offset: record.offset() });
         Ok(())
     })
+}
+
+/// Where a record is, as findings say it.
+struct Position {
+    partition: i32,
+    offset: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "partition {}, record {}", self.partition, self.offset)
+    }
 }
 
 struct Walk<'a> {
@@ -84,7 +98,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn look(&mut self, record: &impl rdkafka::Message, place: &str) {
+    fn look(&mut self, record: &impl rdkafka::Message, place: &Position) {
         self.report.records += 1;
         let output = match wire::output_from_record(record) {
             Ok(output) => output,
@@ -93,30 +107,35 @@ impl Walk<'_> {
         if self.assembler.has(output.place) {
             return self.report.duplicates += 1;
         }
-        if let Err(disorder) = self.assembler.push(output.clone()) {
+        let last = output.place;
+        let next_position = match &output.body {
+            Body::Event(event) => {
+                self.look_at_event(event, place);
+                event.position + 1
+            }
+            Body::Rejected { .. } => {
+                self.report.rejected += 1;
+                self.assembler.next_position()
+            }
+        };
+        if let Err(disorder) = self.assembler.push(output) {
             self.report.wrong(format!("{place}: {disorder}"));
             // Go on behind the gap, so that one gap is told once.
-            let next_position = match &output.body {
-                Body::Event(event) => event.position + 1,
-                Body::Rejected { .. } => self.assembler.next_position(),
-            };
-            self.assembler = Assembler::after(Some(output.place), next_position);
+            self.assembler = Assembler::after(Some(last), next_position);
         }
-        match output.body {
-            Body::Rejected { .. } => self.report.rejected += 1,
-            Body::Event(event) => {
-                self.report.events += 1;
-                let next = self.versions.entry((event.workspace, event.stream.clone())).or_default();
-                if event.version != *next {
-                    self.report.wrong(format!("{place}: {} goes from version {} to {}", event.stream, *next, event.version));
-                }
-                *next = event.version + 1;
-                match event.event() {
-                    Ok(Some(_)) => {}
-                    Ok(None) => self.report.unknown += 1,
-                    Err(error) => self.report.wrong(format!("{place}: the payload cannot be read: {error}")),
-                }
-            }
+    }
+
+    fn look_at_event(&mut self, event: &Recorded, place: &Position) {
+        self.report.events += 1;
+        let next = self.versions.entry((event.workspace, event.stream.clone())).or_default();
+        if event.version != *next {
+            self.report.wrong(format!("{place}: {} goes from version {} to {}", event.stream, *next, event.version));
+        }
+        *next = event.version + 1;
+        match event.event() {
+            Ok(Some(_)) => {}
+            Ok(None) => self.report.unknown += 1,
+            Err(error) => self.report.wrong(format!("{place}: the payload cannot be read: {error}")),
         }
     }
 }

@@ -205,32 +205,65 @@ pub(super) fn watermarks<C: ConsumerContext>(
 }
 
 /// Gives every record of a partition with an offset in `offsets`, which is not empty, to `take`; blocking.
+///
+/// `take` runs on a thread of its own: taking records apart costs more than receiving them.
 pub(super) fn read_through(
     settings: &Settings,
     client: &BaseConsumer,
     (topic, partition): (&str, i32),
     offsets: Range<i64>,
-    mut take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+    mut take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, partition, Offset::Offset(offsets.start))?;
     client.assign(&partitions)?;
+    let (ahead, batches) = flume::bounded::<Vec<BorrowedMessage<'_>>>(BATCHES_AHEAD_MAX);
+    std::thread::scope(|scope| {
+        let taking = std::thread::Builder::new()
+            .name("log-reader".to_owned())
+            .spawn_scoped(scope, move || batches.into_iter().flatten().try_for_each(|record| take(&record)))
+            .context("starting the thread that takes records apart")?;
+        let received = receive(settings, client, (topic, partition), offsets.end, &ahead);
+        drop(ahead);
+        // Receiving also ends when nobody takes any more; then the cause lies there.
+        taking.join().unwrap_or_else(|_| Err(anyhow!("the thread that takes records apart panicked"))).and(received)
+    })
+}
+
+/// Receives every record below the offset `end`, until nobody takes them.
+fn receive<'a>(
+    settings: &Settings,
+    client: &'a BaseConsumer,
+    (topic, partition): (&str, i32),
+    end: i64,
+    ahead: &flume::Sender<Vec<BorrowedMessage<'a>>>,
+) -> anyhow::Result<()> {
+    let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
     let mut last_news = Instant::now();
     loop {
-        match client.poll(IDLE) {
+        let is_last = match client.poll(if batch.is_empty() { IDLE } else { Duration::ZERO }) {
             Some(Ok(record)) => {
                 last_news = Instant::now();
-                take(&record)?;
-                if record.offset() + 1 >= offsets.end {
-                    return Ok(());
+                let is_last = record.offset() + 1 >= end;
+                batch.push(record);
+                if batch.len() < BATCH_RECORDS_MAX && !is_last {
+                    continue;
                 }
+                is_last
             }
             Some(Err(error)) if !is_passing(&error) => return Err(topics::unusable(settings, &error)),
-            Some(Err(_)) | None => anyhow::ensure!(
-                last_news.elapsed() < PATIENCE,
-                "the brokers sent no record of partition {partition} of {topic} for {} s",
-                PATIENCE.as_secs()
-            ),
+            Some(Err(_)) | None => {
+                anyhow::ensure!(
+                    last_news.elapsed() < PATIENCE,
+                    "the brokers sent no record of partition {partition} of {topic} for {} s",
+                    PATIENCE.as_secs()
+                );
+                false
+            }
+        };
+        let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_RECORDS_MAX));
+        if !full.is_empty() && ahead.send(full).is_err() || is_last {
+            return Ok(());
         }
     }
 }
