@@ -186,6 +186,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDRESS", env = "CLIPFLOW_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
+    /// Shows Prometheus metrics here too, without a key: a process without a gateway has no other place for them.
+    #[arg(long, value_name = "ADDRESS", env = "CLIPFLOW_METRICS")]
+    pub(crate) metrics: Option<SocketAddr>,
+
     /// What this process does; several processes with a data directory each may share the work of one log on Kafka.
     #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "gateway,sequencer,workers")]
     pub(crate) roles: Vec<Role>,

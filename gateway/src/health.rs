@@ -48,5 +48,10 @@ pub(crate) async fn metrics(
     if !(peer.ip().is_loopback() && is_direct) {
         Principal::from_request_parts(&mut request.into_parts().0, &gateway).await?;
     }
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (gateway.metrics)()))
+    Ok(as_metrics((gateway.metrics)()))
+}
+
+/// Says that a text is Prometheus' form of metrics.
+pub(crate) fn as_metrics(text: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }

@@ -111,3 +111,22 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) -> Result<()> {
     sweeping.abort();
     Ok(result?)
 }
+
+/// Serves `/metrics` and `/healthz` and nothing else, without a key, until `shutdown`: for processes without a gateway.
+///
+/// # Errors
+/// The listener fails.
+pub async fn observe(
+    listener: TcpListener,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let app =
+        Router::new().route("/metrics", get(move || async move { health::as_metrics(metrics()) })).route("/healthz", get(health::alive));
+    let serving = axum::serve(listener, app).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    // Who only watches is not waited for.
+    tokio::select! {
+        result = serving => Ok(result?),
+        () = shutdown.cancelled() => Ok(()),
+    }
+}

@@ -11,11 +11,13 @@ import collections
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 from pathlib import Path
 
@@ -37,10 +39,16 @@ class Part:
     def __init__(self, binary: Path, folder: Path, name: str, roles: str) -> None:
         self.log = (folder / f"{name}.log").open("w")
         command = [binary, "serve", "--config", folder / "clipflow.toml", "--data", folder / name, "--roles", roles, "--log", "info"]
+        command += ["--metrics", "127.0.0.1:0"]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, cwd=folder)
 
     def __enter__(self) -> "Part":
         return self
+
+    def metrics(self) -> str:
+        address = re.search(r"Metrics are at (http://\S+)", Path(self.log.name).read_text())[1]
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return answer.read().decode()
 
     def __exit__(self, *_) -> None:
         if self.process.poll() is None:
@@ -121,6 +129,13 @@ def a_reader_with_nothing_of_ours_reads_the_same(happened: list[dict], prefix: s
     step(f"{len(read)} events read with Confluent's client and the CloudEvents SDK fit their schemas")
 
 
+def a_worker_shows_what_it_did(worker: Part) -> None:
+    shown = worker.metrics()
+    done = re.search(r'^clipflow_jobs_total\{(?=[^}]*processor="render")(?=[^}]*outcome="done")[^}]*\} (\d+)', shown, re.MULTILINE)
+    assert done and int(done[1]) >= 1, shown
+    step(f"the other worker shows that it rendered {done[1]} times")
+
+
 @contextlib.contextmanager
 def platform(binary: Path, folder: Path):
     """Sequencer, two workers and gateway in processes of their own; yields a client, the workers and the prefix of the topics."""
@@ -160,6 +175,7 @@ def main() -> None:
         wait_for("the end of the video", CLIPS_SECONDS, lambda: has("video.completed"))
         clips = every_clip_has_reasons_and_a_file(client, video)
         assert len(clips) >= CLIPS_MIN, clips
+        a_worker_shows_what_it_did(workers[1])
         happened = events(binary, folder)
         every_event_is_there_once(happened, len(clips))
         a_reader_with_nothing_of_ours_reads_the_same(happened, prefix)

@@ -12,6 +12,7 @@ use runtime::clock::Clock;
 use runtime::shutdown;
 use runtime::telemetry::Telemetry;
 use secrecy::ExposeSecret as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -19,12 +20,18 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
     let store = Store::open(shared).await?;
     // Before anything starts, so that a taken address is told at once.
     let listener = match options.roles.contains(&Role::Gateway) {
-        true => Some(TcpListener::bind(options.listen).await.map_err(|error| {
-            Problem::new("ADDRESS_IN_USE", format!("cannot listen on {} ({error}): choose another address with --listen", options.listen))
-        })?),
+        true => Some(listen(options.listen, "--listen").await?),
         false => None,
     };
+    let watched = match options.metrics {
+        Some(address) => Some(listen(address, "--metrics").await?),
+        None => None,
+    };
     let stop = shutdown::on_signal()?;
+    if let Some(watched) = watched {
+        eprintln!("Metrics are at http://{}/metrics", watched.local_addr()?);
+        tokio::spawn(gateway::observe(watched, telemetry.metrics_renderer(), stop.clone()));
+    }
     let mut engine = Engine::start(&store, shared, &options.work, &options.roles, stop.child_token()).await?;
     let Some(listener) = listener else {
         eprintln!("ClipFlow works, without a gateway");
@@ -72,4 +79,10 @@ pub(crate) async fn run(shared: &Shared, options: Serve, telemetry: &Telemetry) 
     stop.cancel();
     engine.stop().await?;
     outcome
+}
+
+async fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    let taken =
+        |error| Problem::new("ADDRESS_IN_USE", format!("cannot listen on {address} ({error}): choose another address with {option}"));
+    Ok(TcpListener::bind(address).await.map_err(taken)?)
 }

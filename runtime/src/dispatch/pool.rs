@@ -215,7 +215,8 @@ impl<L: Log, P: Processor> Pool<L, P> {
 
     async fn run(&self, event: &Recorded, attempt: u32) -> Result<(), Failure> {
         let context = self.context(event, attempt);
-        let span = tracing::info_span!("job", processor = P::NAME, event.id = %event.id, event.type = %event.event_type, attempt);
+        // `otel.name` is what the span is called where traces are looked at.
+        let span = tracing::info_span!("job", otel.name = P::NAME, event.id = %event.id, event.type = %event.event_type, attempt);
         telemetry::continue_trace(&span, event.metadata.traceparent.as_deref());
         let running = metrics::gauge!("clipflow_jobs_running", "processor" => P::NAME);
         running.increment(1.0);

@@ -69,11 +69,12 @@ impl Answers {
         Self(Arc::new(Shared { waiting: Mutex::default(), partitions, failure: OnceLock::new() }))
     }
 
-    /// Returns where the answer to a commit will arrive.
-    pub(super) fn register(&self, key: Key) -> oneshot::Receiver<Answer> {
+    /// Returns where the answer to a commit will arrive, and how many commits now wait for theirs.
+    pub(super) fn register(&self, key: Key) -> (oneshot::Receiver<Answer>, usize) {
         let (sender, receiver) = oneshot::channel();
-        self.lock().entry(key).or_default().push(sender);
-        receiver
+        let mut waiting = self.lock();
+        waiting.entry(key).or_default().push(sender);
+        (receiver, waiting.len())
     }
 
     /// Forgets those who no longer wait.
