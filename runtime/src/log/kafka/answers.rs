@@ -69,12 +69,11 @@ impl Answers {
         Self(Arc::new(Shared { waiting: Mutex::default(), partitions, failure: OnceLock::new() }))
     }
 
-    /// Returns where the answer to a commit will arrive, and how many commits now wait for theirs.
-    pub(super) fn register(&self, key: Key) -> (oneshot::Receiver<Answer>, usize) {
+    /// Returns where the answer to a commit will arrive.
+    pub(super) fn register(&self, key: Key) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
-        let mut waiting = self.lock();
-        waiting.entry(key).or_default().push(sender);
-        (receiver, waiting.len())
+        self.lock().entry(key).or_default().push(sender);
+        receiver
     }
 
     /// Forgets those who no longer wait.

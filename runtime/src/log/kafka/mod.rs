@@ -47,12 +47,6 @@ const CATCH_UP_DEADLINE: Duration = Duration::from_secs(1_800);
 /// How often it is looked at how far that is.
 const CATCH_UP_POLL: Duration = Duration::from_millis(10);
 
-/// Commits that wait for their verdict before further ones wait for company on their way: below, each is sent at once.
-const CROWD_COMMITS: usize = 64;
-
-/// How long a commit waits for company then: a request costs the brokers and librdkafka as much as dozens of records.
-const CROWD_LINGER_MS: u32 = 1;
-
 /// Pause before a record is offered again to a producer whose queue is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 
@@ -63,31 +57,11 @@ pub struct KafkaLog(Arc<Shared>);
 struct Shared {
     settings: Settings,
     commits: String,
-    producers: Producers,
+    producer: FutureProducer,
     copies: Vec<SqliteLog>,
     answers: Answers,
     stop: Arc<AtomicBool>,
     generation: Generation,
-}
-
-/// Two ways to the commits: no order is promised among commits that wait at the same time.
-struct Producers {
-    at_once: FutureProducer,
-    in_company: FutureProducer,
-}
-
-impl Producers {
-    fn create(settings: &Settings) -> anyhow::Result<Self> {
-        let appender = || settings.appender(APPEND_DEADLINE.as_millis());
-        let at_once = appender().create().context("starting the producer of commits")?;
-        let in_company =
-            appender().set("linger.ms", CROWD_LINGER_MS.to_string()).create().context("starting the producer of many commits")?;
-        Ok(Self { at_once, in_company })
-    }
-
-    fn for_so_many(&self, waiting: usize) -> &FutureProducer {
-        if waiting < CROWD_COMMITS { &self.at_once } else { &self.in_company }
-    }
 }
 
 impl Drop for Shared {
@@ -104,7 +78,8 @@ impl KafkaLog {
     pub async fn open(settings: Settings, folder: &Path) -> anyhow::Result<Self> {
         let generation = generation(&settings).await?;
         topics::check_partitions(&settings, &generation).await?;
-        let producers = Producers::create(&settings)?;
+        let producer: FutureProducer =
+            settings.appender(APPEND_DEADLINE.as_millis()).create().context("starting the producer of commits")?;
         let (folder, stop) = (folder.to_owned(), Arc::<AtomicBool>::default());
         let opening = {
             let (settings, generation) = (settings.clone(), generation.clone());
@@ -125,7 +100,7 @@ impl KafkaLog {
             })
             .context("starting the log's follower thread")?;
         let commits = settings.commits();
-        let log = Self(Arc::new(Shared { settings, commits, producers, copies: logs, answers, stop, generation }));
+        let log = Self(Arc::new(Shared { settings, commits, producer, copies: logs, answers, stop, generation }));
         tokio::time::timeout(CATCH_UP_DEADLINE, log.catch_up(&behind)).await.with_context(|| {
             format!("copying the log took more than {} s; what is copied stays, so start again", CATCH_UP_DEADLINE.as_secs())
         })??;
@@ -169,13 +144,13 @@ impl KafkaLog {
         &self.0.copies[partition.0 as usize]
     }
 
-    /// Hands a commit to a producer; `waiting` commits wait for their verdict.
-    async fn send(&self, commit: &Commit, waiting: usize) -> Result<DeliveryFuture, AppendError> {
+    /// Hands a commit to the producer.
+    async fn send(&self, commit: &Commit) -> Result<DeliveryFuture, AppendError> {
         let (key, payload) = (commit.workspace.to_string(), wire::commit_to_bytes(commit));
         let partition = i32::try_from(self.partition(commit.workspace).0).unwrap_or_default();
         loop {
             let record = FutureRecord::to(&self.0.commits).partition(partition).key(&key).payload(&payload);
-            match self.0.producers.for_so_many(waiting).send_result(record) {
+            match self.0.producer.send_result(record) {
                 Ok(delivery) => return Ok(delivery),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
                 Err((error, _)) => return Err(AppendError::Unknown(error.into())),
@@ -186,8 +161,8 @@ impl KafkaLog {
     async fn decided(&self, commit: Commit) -> Result<Appended, AppendError> {
         let copy = self.copy(self.partition(commit.workspace));
         let (workspace, id) = (commit.workspace, commit.id);
-        let (mut told, waiting) = self.0.answers.register((workspace, id));
-        let mut delivery = self.send(&commit, waiting).await?;
+        let mut told = self.0.answers.register((workspace, id));
+        let mut delivery = self.send(&commit).await?;
         let mut is_delivered = false;
         // Not `interval`, whose first tick is at once, and at once is up to a millisecond later.
         let mut lookup = tokio::time::interval_at(tokio::time::Instant::now() + LOOKUP_EVERY, LOOKUP_EVERY);
