@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
 mod embedded;
+mod embedded_growth;
 mod kafka;
 mod kafka_reading;
 mod rounds;
@@ -14,9 +15,10 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let report = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["embedded"] => embedded::report().await,
+        ["embedded", "growth"] => embedded_growth::report().await,
         ["kafka", "appends", ref clients @ ..] => kafka::report(clients).await,
         ["kafka", "reading"] => kafka_reading::report().await,
-        _ => panic!("bench_log embedded | kafka appends [CLIENTS…] | kafka reading"),
+        _ => panic!("bench_log embedded | embedded growth | kafka appends [CLIENTS…] | kafka reading"),
     };
     println!("{}", serde_json::to_string_pretty(&report).unwrap());
 }

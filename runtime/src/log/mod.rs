@@ -61,6 +61,27 @@ impl Expected {
             Self::Exact(version) => actual == Some(version),
         }
     }
+
+    /// Returns the two numbers that it is stored as.
+    pub(crate) fn to_parts(self) -> (u8, Option<u64>) {
+        match self {
+            Self::Any => (0, None),
+            Self::Exists => (1, None),
+            Self::Empty => (2, None),
+            Self::Exact(version) => (3, Some(version)),
+        }
+    }
+
+    /// Returns what was stored, unless nobody stores that.
+    pub(crate) fn from_parts(kind: u8, version: Option<u64>) -> Option<Self> {
+        match (kind, version) {
+            (0, _) => Some(Self::Any),
+            (1, _) => Some(Self::Exists),
+            (2, _) => Some(Self::Empty),
+            (3, Some(version)) => Some(Self::Exact(version)),
+            _ => None,
+        }
+    }
 }
 
 /// Events for one stream, at least one.

@@ -16,8 +16,14 @@ use uuid::Uuid;
 const KILLS: u64 = 500;
 const WRITERS: u64 = 3;
 
+/// Numbers that each process may use.
+const KILL_NUMBERS: u64 = 1_000_000;
+
 /// Events of one commit, over two streams.
 const COMMIT_EVENTS: usize = 3;
+
+/// Every other process writes the index this often, so that many are killed in the middle of that.
+const INDEX_AFTER: usize = 24;
 
 /// Names the log for the writing process, and the first number it may use.
 const LOG_VARIABLE: &str = "CLIPFLOW_KILL_TEST_LOG";
@@ -61,8 +67,9 @@ fn writing_process() {
     let (Ok(path), Ok(first)) = (std::env::var(LOG_VARIABLE), std::env::var(FIRST_VARIABLE)) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let log = SqliteLog::open(path).unwrap();
         let first: u64 = first.parse().unwrap();
+        let is_odd = first / KILL_NUMBERS % 2 == 1;
+        let log = if is_odd { SqliteLog::open_indexing_after(path, INDEX_AFTER) } else { SqliteLog::open(path) }.unwrap();
         let writers = (0..WRITERS).map(|writer| {
             let log = log.clone();
             async move {
@@ -109,7 +116,7 @@ async fn five_hundred_kills_lose_nothing_acknowledged_and_tear_no_commit() {
     let started = Instant::now();
     let (mut acknowledged, mut checked) = (0, 0);
     for kill in 0..KILLS {
-        let first = kill * 1_000_000;
+        let first = kill * KILL_NUMBERS;
         let after = Duration::from_micros(kill * 7_919 % 20_000);
         let numbers = write_and_be_killed(&path, first, after);
         assert!(!numbers.is_empty(), "the process wrote nothing");

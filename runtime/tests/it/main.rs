@@ -12,6 +12,7 @@ mod execute;
 mod fetch;
 mod kill;
 mod models;
+mod packed;
 mod sequencer;
 mod sequencer_model;
 mod server;

@@ -99,7 +99,7 @@ impl Index {
                         None::<u64>,
                     )),
                     Verdict::Rejected(Conflict { stream, expected, actual }) => {
-                        let (kind, version) = expected_to_sql(expected);
+                        let (kind, version) = expected.to_parts();
                         verdict.execute((workspace, id, None::<u64>, None::<u64>, Some(stream.as_str()), Some(kind), version, actual))
                     }
                 }?;
@@ -123,20 +123,6 @@ fn verdict(row: &Row<'_>) -> anyhow::Result<((WorkspaceId, CommitId), Verdict)> 
         let appended = Appended { first_position: row.get(2)?, last_position: row.get(3)?, is_repeat: true };
         return Ok((id, Verdict::Accepted(appended)));
     };
-    let expected = match (row.get::<_, u8>(5)?, row.get::<_, Option<u64>>(6)?) {
-        (1, _) => Expected::Exists,
-        (2, _) => Expected::Empty,
-        (3, Some(version)) => Expected::Exact(version),
-        _ => Expected::Any,
-    };
+    let expected = Expected::from_parts(row.get(5)?, row.get(6)?).context("an expectation of no known kind")?;
     Ok((id, Verdict::Rejected(Conflict { stream: stream.parse()?, expected, actual: row.get(7)? })))
-}
-
-fn expected_to_sql(expected: Expected) -> (u8, Option<u64>) {
-    match expected {
-        Expected::Any => (0, None),
-        Expected::Exists => (1, None),
-        Expected::Empty => (2, None),
-        Expected::Exact(version) => (3, Some(version)),
-    }
 }

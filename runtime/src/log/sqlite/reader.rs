@@ -1,167 +1,179 @@
-//! Reads pages of events on a connection of its own.
+//! Reads on a connection of its own: pages of batches, streams, verdicts.
 
-use super::{head, signed, unsigned, wrong_text};
-use crate::log::Filter;
-use anyhow::Context as _;
+use super::index;
+use super::tail::{self, CommitKey, Place, StreamKey, Tail};
+use super::unpack::{Commit, Outcome, Unpacked};
+use super::writer::STATEMENTS_MAX;
+use crate::log::Verdict;
 use bytes::Bytes;
-use domain::Timestamp;
-use domain::id::{EventId, WorkspaceId};
-use proto::{Metadata, Recorded, StreamName};
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use proto::Recorded;
+use rusqlite::Connection;
 use std::collections::HashMap;
-use std::sync::Arc;
-use uuid::Uuid;
+use std::sync::{Arc, Mutex};
 
-/// Positions in one page: large enough that the query's start costs nothing, small enough to hold three pages of the largest usual events.
-const PAGE_EVENTS: u64 = 2_048;
+/// Events after which a page ends, and bytes: large enough that a page's start costs nothing, small enough to hold a few of them.
+const PAGE_EVENTS: u64 = 4_096;
+const PAGE_BYTES: usize = 1 << 20;
 
-/// Bytes of payload after which a page ends early, so that pages of the largest events stay small.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
-
-/// Stream names and event types that a reader remembers, about 150 bytes each.
-const NAMES_MAX: usize = 100_000;
-
-const COLUMNS: &str = "position, stream, version, id, type, schema_version, payload, at, actor, correlation, causation, traceparent";
-
-/// Some events in order, and where to go on.
+/// Some batches in order, and where to go on.
 pub(super) struct Page {
-    pub(super) events: Vec<Recorded>,
-    /// Every position below was looked at.
+    pub(super) batches: Vec<Unpacked<Bytes>>,
+    /// Events below are not wanted.
+    pub(super) from: u64,
+    /// Every position below is in the page, or before it.
     pub(super) next: u64,
     /// The log's head when the page was read.
     pub(super) head: u64,
 }
 
-pub(super) struct Reader {
-    pub(super) connection: Connection,
-    names: Names,
+/// Where a follower is.
+#[derive(Clone, Copy)]
+pub(super) struct Bookmark {
+    pub(super) position: u64,
+    /// The batch to read next, once it is known.
+    pub(super) batch: Option<u64>,
 }
 
-/// Interned names: a page repeats few of them, and a clone is cheaper than a lookup and an allocation.
-#[derive(Default)]
-struct Names {
-    streams: HashMap<i64, (WorkspaceId, StreamName)>,
-    types: HashMap<Box<str>, Arc<str>>,
+pub(super) struct Reader {
+    connection: Connection,
+    tail: Arc<Mutex<Tail>>,
 }
 
 impl Reader {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, names: Names::default() }
+    pub(super) fn new(connection: Connection, tail: Arc<Mutex<Tail>>) -> Self {
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        Self { connection, tail }
     }
 
-    /// Returns the events from position `from` on that pass the filter, out of at most [`PAGE_EVENTS`].
-    pub(super) fn page(&mut self, from: u64, filter: &Filter) -> anyhow::Result<Page> {
-        let Self { connection, names } = self;
-        let head = head(connection).context("reading the log's head")?;
-        let end = head.min(from.saturating_add(PAGE_EVENTS));
+    pub(super) fn head(&self) -> anyhow::Result<u64> {
+        Ok(index::extent(&self.connection)?.next_position)
+    }
+
+    /// Returns the batches from a bookmark on, up to a page, and moves it behind them.
+    pub(super) fn page(&mut self, bookmark: &mut Bookmark) -> anyhow::Result<Page> {
+        let extent = index::extent(&self.connection)?;
+        let from = bookmark.position;
         // A reader ahead of the head waits until the log gets there.
-        let mut page = Page { events: Vec::new(), next: end.max(from), head: head.max(from) };
-        if end <= from {
+        let mut page = Page { batches: Vec::new(), from, next: from, head: extent.next_position.max(from) };
+        if extent.next_position <= from {
             return Ok(page);
         }
-        page.events.reserve(if *filter == Filter::all() { (end - from) as usize } else { 0 });
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE position >= ? AND position < ? ORDER BY position");
-        let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query((signed(from), signed(end)))?;
+        let first = match bookmark.batch {
+            Some(batch) => batch,
+            None => index::batch_of(&self.connection, from, extent.next_batch)?,
+        };
         let mut bytes = 0;
-        while let Some(row) = rows.next()? {
-            let (workspace, stream) = names.stream(connection, row.get(1)?)?;
-            if !filter.accepts(workspace, &stream, row.get_ref(4)?.as_str()?) {
-                continue;
-            }
-            let event = names.recorded(row, workspace, stream)?;
-            bytes += event.payload.len();
-            if bytes >= PAGE_BYTES {
-                page.next = event.position + 1;
-                page.events.push(event);
-                break;
-            }
-            page.events.push(event);
-        }
+        index::each_batch(&self.connection, first, |batch, data| {
+            page.batches.push(Unpacked::open(batch.number, batch.first_position, Bytes::copy_from_slice(data))?);
+            bytes += data.len();
+            bookmark.batch = Some(batch.number + 1);
+            page.next = batch.next_position.max(from);
+            Ok(page.next < page.head && page.next - from < PAGE_EVENTS && bytes < PAGE_BYTES)
+        })?;
+        page.head = page.head.max(page.next);
+        bookmark.position = page.next;
         Ok(page)
     }
 
+    /// Returns what became of a commit.
+    pub(super) fn verdict(&mut self, key: CommitKey) -> anyhow::Result<Option<Verdict>> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut tail = tail::lock(&self.tail);
+            tail.catch_up(&transaction)?;
+            if let Some(known) = tail.commits.get(&key) {
+                return Ok(Some(known.verdict.clone()));
+            }
+        }
+        verdict_at(&transaction, &index::commit_places(&transaction, key.id)?, key)
+    }
+
     /// Returns at most `limit` events of a stream from `from_version` on.
-    pub(super) fn stream(
-        &mut self,
-        workspace: WorkspaceId,
-        stream: &StreamName,
-        from_version: u64,
-        limit: usize,
-    ) -> anyhow::Result<Vec<Recorded>> {
-        let Self { connection, names } = self;
-        let key: Option<i64> = connection
-            .prepare_cached("SELECT key FROM streams WHERE workspace = ? AND name = ?")?
-            .query_row((workspace.0.as_bytes(), stream.as_str()), |row| row.get(0))
-            .optional()?;
-        let Some(key) = key else { return Ok(Vec::new()) };
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE stream = ? AND version >= ? ORDER BY version LIMIT ?");
-        let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query((key, signed(from_version), signed(limit as u64)))?;
-        let mut events = Vec::new();
-        while let Some(row) = rows.next()? {
-            events.push(names.recorded(row, workspace, stream.clone())?);
+    pub(super) fn stream(&mut self, key: &StreamKey, from_version: u64, limit: usize) -> anyhow::Result<Vec<Recorded>> {
+        let transaction = self.connection.transaction()?;
+        // The transaction starts to see the file while the tail is locked: so the index is of the tail's moment, and lacks what is there.
+        let newest: Vec<Place> = {
+            let mut tail = tail::lock(&self.tail);
+            tail.catch_up(&transaction)?;
+            tail.sections(key, from_version, limit).iter().map(|section| section.place).collect()
+        };
+        let mut places = index::stream_places(&transaction, key, from_version, limit)?;
+        places.extend(newest);
+        let mut events = Vec::with_capacity(places.len().min(limit));
+        for places in places.chunk_by(|one, other| one.batch() == other.batch()) {
+            let wanted = Wanted { key, from_version, limit };
+            index::batch(&transaction, places[0].batch(), |batch| wanted.collect(&batch, places, &mut events))?;
         }
         Ok(events)
     }
 }
 
-impl Names {
-    fn stream(&mut self, connection: &Connection, key: i64) -> anyhow::Result<(WorkspaceId, StreamName)> {
-        if let Some(known) = self.streams.get(&key) {
-            return Ok(known.clone());
-        }
-        if self.streams.len() >= NAMES_MAX {
-            self.streams.clear();
-        }
-        let found = connection.prepare_cached("SELECT workspace, name FROM streams WHERE key = ?")?.query_row([key], |row| {
-            let name = row.get_ref(1)?.as_str()?.parse().map_err(|error| wrong_text(1, error))?;
-            Ok((WorkspaceId(uuid(row, 0)?), name))
+/// Returns the verdict on the first of the commits at these places that is the wanted one.
+pub(super) fn verdict_at(connection: &Connection, places: &[Place], key: CommitKey) -> anyhow::Result<Option<Verdict>> {
+    for place in places {
+        let found = index::batch(connection, place.batch(), |batch| {
+            let commit = batch.commit(batch.at(*place))?;
+            Ok((commit.key == key).then(|| commit.outcome.verdict()))
         })?;
-        self.streams.insert(key, found.clone());
-        Ok(found)
-    }
-
-    fn event_type(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.types.get(text) {
-            return known.clone();
+        if found.is_some() {
+            return Ok(found);
         }
-        if self.types.len() >= NAMES_MAX {
-            self.types.clear();
-        }
-        let name: Arc<str> = text.into();
-        self.types.insert(text.into(), name.clone());
-        name
     }
-
-    fn recorded(&mut self, row: &Row<'_>, workspace: WorkspaceId, stream: StreamName) -> rusqlite::Result<Recorded> {
-        Ok(Recorded {
-            position: unsigned(row.get(0)?),
-            workspace,
-            stream,
-            version: unsigned(row.get(2)?),
-            id: EventId(uuid(row, 3)?),
-            event_type: self.event_type(row.get_ref(4)?.as_str()?),
-            schema_version: row.get(5)?,
-            payload: Bytes::copy_from_slice(row.get_ref(6)?.as_blob()?),
-            metadata: Metadata {
-                at: Timestamp(unsigned(row.get(7)?)),
-                actor: row.get_ref(8)?.as_str()?.to_owned(),
-                correlation: uuid(row, 9)?,
-                causation: match row.get_ref(10)?.as_blob_or_null()? {
-                    Some(bytes) => Some(EventId(uuid_from(bytes, 10)?)),
-                    None => None,
-                },
-                traceparent: row.get_ref(11)?.as_str_or_null()?.map(str::to_owned),
-            },
-        })
-    }
+    Ok(None)
 }
 
-fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
-    uuid_from(row.get_ref(column)?.as_blob()?, column)
+/// Which events of a stream are wanted.
+struct Wanted<'a> {
+    key: &'a StreamKey,
+    from_version: u64,
+    limit: usize,
 }
 
-fn uuid_from(bytes: &[u8], column: usize) -> rusqlite::Result<Uuid> {
-    Uuid::from_slice(bytes).map_err(|error| wrong_text(column, error))
+impl Wanted<'_> {
+    /// Adds the wanted events of commits at `places` in a batch.
+    fn collect(&self, batch: &Unpacked<&[u8]>, places: &[Place], events: &mut Vec<Recorded>) -> anyhow::Result<()> {
+        let mut types = HashMap::<usize, Arc<str>>::new();
+        for place in places {
+            let Commit { key, outcome, end } = batch.commit(batch.at(*place))?;
+            let Outcome::Accepted { first_position, metadata, sections, .. } = outcome else {
+                return Err(batch.damaged("a rejected commit has events").into());
+            };
+            let (mut at, mut position) = (sections, first_position);
+            while at < end && events.len() < self.limit {
+                let section = batch.section(at)?;
+                if batch.text(section.stream)? != self.key.stream.as_str() || key.workspace != self.key.workspace {
+                    (at, position) = (batch.skip(&section)?, position + section.events);
+                    continue;
+                }
+                at = section.at;
+                for version in section.first_version..section.first_version + section.events {
+                    let event = batch.event(at)?;
+                    (at, position) = (event.end, position + 1);
+                    if version < self.from_version || events.len() >= self.limit {
+                        continue;
+                    }
+                    let event_type = match types.get(&event.event_type) {
+                        Some(known) => known.clone(),
+                        None => {
+                            let name: Arc<str> = batch.text(event.event_type)?.into();
+                            types.insert(event.event_type, name.clone());
+                            name
+                        }
+                    };
+                    events.push(Recorded {
+                        id: event.id,
+                        workspace: key.workspace,
+                        stream: self.key.stream.clone(),
+                        version,
+                        position: position - 1,
+                        event_type,
+                        schema_version: event.schema_version,
+                        payload: Bytes::copy_from_slice(event.payload),
+                        metadata: metadata.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
 }

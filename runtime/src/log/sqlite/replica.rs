@@ -2,12 +2,13 @@
 //!
 //! It can always be made again, so a commit need not reach the disk at once: after a power cut the file is consistent, a little older.
 
-use super::writer::{EventPlace, HEADS_MAX, State, insert, remember_accepted, remember_rejected};
-use super::{Shared, SqliteLog, connect, migrate, signed, unsigned};
+use super::pack::{EventRef, Packer};
+use super::tail::{self, CommitKey, Tail};
+use super::writer::{INDEX_AFTER, write};
+use super::{Shared, SqliteLog, connect, migrate};
 use crate::log::sequencer::{Body, Output, Place};
-use crate::log::{Appended, Verdict};
 use anyhow::Context as _;
-use proto::{NewEvent, Recorded};
+use proto::Recorded;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -34,17 +35,15 @@ impl Followed {
     fn load(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         let sql = "SELECT generation, next_offset, commit_offset, idx FROM followed";
         let row = connection.prepare_cached(sql)?.query_row([], |row| {
-            let place = match (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<u32>>(3)?) {
-                (Some(commit_offset), Some(index)) => Some(Place { commit_offset: unsigned(commit_offset), index }),
-                _ => None,
-            };
-            Ok(Self { generation: row.get(0)?, next_offset: row.get(1)?, last: place })
+            let place = row.get::<_, Option<u64>>(2)?.zip(row.get::<_, Option<u32>>(3)?);
+            let last = place.map(|(commit_offset, index)| Place { commit_offset, index });
+            Ok(Self { generation: row.get(0)?, next_offset: row.get(1)?, last })
         });
         row.optional()
     }
 
     fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let (commit_offset, index) = self.last.map(|last| (signed(last.commit_offset), last.index)).unzip();
+        let (commit_offset, index) = self.last.map(|last| (last.commit_offset, last.index)).unzip();
         connection.prepare_cached("INSERT OR REPLACE INTO followed VALUES (1, ?, ?, ?, ?)")?.execute((
             &self.generation,
             self.next_offset,
@@ -59,7 +58,8 @@ impl Followed {
 pub struct Replica {
     path: PathBuf,
     connection: Connection,
-    state: State,
+    tail: Arc<Mutex<Tail>>,
+    next_position: u64,
     head: watch::Sender<u64>,
 }
 
@@ -68,25 +68,27 @@ impl Replica {
     /// and how far it has followed.
     ///
     /// # Errors
-    /// When the file cannot be opened or is not a log.
+    /// When the file cannot be opened, is not a copy, or was written by a newer version.
     pub fn open(path: impl Into<PathBuf>) -> anyhow::Result<(Self, SqliteLog, Option<Followed>)> {
         let path = path.into();
         let mut connection = connect(&path)?;
-        migrate(&mut connection).with_context(|| format!("opening the copy of the log {}", path.display()))?;
+        let prepared = migrate::prepare(&mut connection, migrate::Old::Drop);
+        prepared.with_context(|| format!("opening the copy of the log {}", path.display()))?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(SCHEMA)?;
         let followed = Followed::load(&connection)?;
-        let state = State::new(&connection)?;
-        let (head, reader_head) = watch::channel(state.next_position);
+        let tail = Arc::<Mutex<Tail>>::default();
+        let next_position = tail::lock(&tail).catch_up(&connection)?.next_position;
+        let (head, reader_head) = watch::channel(next_position);
         let (queue, _) = flume::bounded(0);
-        let log = SqliteLog(Arc::new(Shared { path: path.clone(), queue, head: reader_head, idle_readers: Mutex::default() }));
-        Ok((Self { path, connection, state, head }, log, followed))
+        let shared = Shared { path: path.clone(), queue, head: reader_head, idle_readers: Mutex::default(), tail: tail.clone() };
+        Ok((Self { path, connection, tail, next_position, head }, SqliteLog(Arc::new(shared)), followed))
     }
 
     /// Returns the position that the next event will get.
     #[must_use]
     pub fn next_position(&self) -> u64 {
-        self.state.next_position
+        self.next_position
     }
 
     /// Writes whole commits in order, and how far that goes: all of it, or nothing.
@@ -94,52 +96,51 @@ impl Replica {
     /// # Errors
     /// When the disk is full or the commits do not follow what is there.
     pub fn record(&mut self, commits: &[Vec<Output>], followed: &Followed) -> anyhow::Result<()> {
-        let head_before = self.state.next_position;
-        let result = self.try_record(commits, followed);
-        if result.is_err() {
-            self.state.next_position = head_before;
-            self.state.heads.clear();
-        }
-        self.head.send_if_modified(|head| std::mem::replace(head, self.state.next_position) != self.state.next_position);
-        result.with_context(|| format!("writing the copy of the log in {}", self.path.display()))
+        self.next_position =
+            self.try_record(commits, followed).with_context(|| format!("writing the copy of the log in {}", self.path.display()))?;
+        self.head.send_if_modified(|head| std::mem::replace(head, self.next_position) != self.next_position);
+        Ok(())
     }
 
-    fn try_record(&mut self, commits: &[Vec<Output>], followed: &Followed) -> anyhow::Result<()> {
-        let Self { connection, state, .. } = self;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    fn try_record(&mut self, commits: &[Vec<Output>], followed: &Followed) -> anyhow::Result<u64> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before = tail::lock(&self.tail).catch_up(&transaction)?;
+        let mut packer = Packer::new(before);
         for outputs in commits {
-            state.record(&transaction, outputs)?;
+            pack(&mut packer, outputs)?;
         }
         followed.store(&transaction)?;
-        if state.heads.len() > HEADS_MAX {
-            state.heads.clear();
-        }
-        Ok(transaction.commit()?)
+        Ok(write(transaction, packer, before, &self.tail, INDEX_AFTER)?.next_position)
     }
 }
 
-impl State {
-    fn record(&mut self, connection: &Connection, outputs: &[Output]) -> anyhow::Result<()> {
-        let Some(first) = outputs.first() else { return Ok(()) };
-        let id = (first.body.workspace(), first.commit);
-        for output in outputs {
-            let Body::Event(event) = &output.body else { continue };
-            anyhow::ensure!(event.position == self.next_position, "position {} follows {}", event.position, self.next_position);
-            let mut head = self.stream_to_write(connection, event.workspace, &event.stream)?;
-            let place = EventPlace { position: event.position, stream: head.key, version: event.version };
-            let Recorded { id, event_type, schema_version, payload, .. } = event;
-            let (event_type, payload) = (event_type.clone(), payload.clone());
-            insert(connection, place, &NewEvent { id: *id, event_type, schema_version: *schema_version, payload }, &event.metadata)?;
-            head.last = Some(event.version);
-            self.next_position += 1;
-            self.heads.insert((event.workspace, event.stream.clone()), head);
+/// Packs what was said of one commit.
+fn pack(packer: &mut Packer, outputs: &[Output]) -> anyhow::Result<()> {
+    let Some(first) = outputs.first() else { return Ok(()) };
+    let key = CommitKey { workspace: first.body.workspace(), id: first.commit };
+    let mut events = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        match &output.body {
+            Body::Event(event) => events.push(event),
+            Body::Rejected { conflict, .. } => packer.reject(key, conflict.clone()),
         }
-        // A commit id that was forgotten and judged again keeps its first verdict here.
-        match Output::verdict(outputs) {
-            Verdict::Accepted(Appended { first_position, last_position, .. }) => {
-                Ok(remember_accepted(connection, id, first_position, last_position)?)
-            }
-            Verdict::Rejected(conflict) => Ok(remember_rejected(connection, id, &conflict)?),
+    }
+    let Some(first) = events.first() else { return Ok(()) };
+    packer.begin(key, events.len(), &first.metadata);
+    for section in events.chunk_by(|one, next| one.stream == next.stream && one.version + 1 == next.version) {
+        for (event, position) in section.iter().zip(packer.next_position()..) {
+            anyhow::ensure!(event.position == position, "position {} follows {position}", event.position);
+            let is_shared = event.workspace == key.workspace && event.metadata == first.metadata;
+            anyhow::ensure!(is_shared, "the events of the commit at position {} do not belong together", first.position);
         }
+        packer.section(&section[0].stream, section[0].version, section.iter().map(|event| EventRef::from(*event)));
+    }
+    packer.end();
+    Ok(())
+}
+
+impl<'a> From<&'a Recorded> for EventRef<'a> {
+    fn from(event: &'a Recorded) -> Self {
+        Self { id: event.id, event_type: &event.event_type, schema_version: event.schema_version, payload: &event.payload }
     }
 }

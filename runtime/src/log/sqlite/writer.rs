@@ -1,270 +1,263 @@
 //! The one writer: takes what waits, writes it in one transaction, answers after the sync.
 
-use super::{Request, expected_to_sql, head, signed, unsigned, verdict};
+use super::Request;
+use super::index;
+use super::pack::{EventRef, Packer};
+use super::reader::verdict_at;
+use super::tail::{self, CommitKey, Extent, StreamKey, Tail};
+use crate::disk;
 use crate::log::{AppendError, Appended, Commit, Conflict, LogFull, StreamAppend, Verdict};
 use anyhow::Context as _;
-use domain::id::{CommitId, WorkspaceId};
-use proto::{Metadata, NewEvent, StreamName};
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior};
+use proto::NewEvent;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Most commits in one transaction: the last one's answer waits for all of them.
-const BATCH_COMMITS_MAX: usize = 512;
+const GROUP_COMMITS_MAX: usize = 512;
 
 /// Most events in one transaction before it takes no further commit, for the same reason.
-const BATCH_EVENTS_MAX: usize = 8_192;
+const GROUP_EVENTS_MAX: usize = 8_192;
 
 /// Streams whose heads are remembered, about 150 bytes each; beyond that all are forgotten and read again.
-pub(super) const HEADS_MAX: usize = 100_000;
+const HEADS_MAX: usize = 100_000;
+
+/// How many entries, of commits and of their streams, may wait for the index. Fewer cost more pages written for each; more cost memory,
+/// about 200 bytes each, the time to read them at the next start, and a longer pause when they are written.
+pub(super) const INDEX_AFTER: usize = 32_768;
+
+/// An idle writer writes the index when this many entries wait for it: below, the next start reads them in no time.
+const INDEX_IDLE_MIN: usize = 1_024;
+
+/// How long a writer without work counts as busy.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// How many prepared statements a connection keeps: more than there are statements in this adapter.
-const STATEMENTS_MAX: usize = 32;
+pub(super) const STATEMENTS_MAX: usize = 32;
 
-/// No data version: the next batch reads everything anew.
+/// No data version: the next group reads everything anew.
 const UNKNOWN: i64 = -1;
 
 pub(super) struct Writer {
     connection: Connection,
-    state: State,
-}
-
-/// What the writer knows about the file without reading it, as long as nobody else writes.
-pub(super) struct State {
-    pub(super) next_position: u64,
-    pub(super) heads: HashMap<(WorkspaceId, StreamName), StreamHead>,
+    tail: Arc<Mutex<Tail>>,
+    /// Entries after which the index is written.
+    index_after: usize,
+    extent: Extent,
+    /// The last versions of streams, as long as nobody else writes.
+    heads: HashMap<StreamKey, u64>,
     /// Changes when another connection commits (`PRAGMA data_version`).
     data_version: i64,
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct StreamHead {
-    pub(super) key: i64,
-    pub(super) last: Option<u64>,
+    /// Since the index was last written.
+    has_written: bool,
 }
 
 type Answer = Result<Appended, AppendError>;
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> anyhow::Result<Self> {
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        let state = State::new(&connection)?;
-        Ok(Self { connection, state })
+    pub(super) fn new(connection: Connection, tail: Arc<Mutex<Tail>>, index_after: usize) -> anyhow::Result<Self> {
+        let data_version = data_version(&connection)?;
+        let extent = tail::lock(&tail).catch_up(&connection).context("reading what is not in the index")?;
+        Ok(Self { connection, tail, index_after, extent, heads: HashMap::new(), data_version, has_written: false })
     }
 
     pub(super) fn head(&self) -> u64 {
-        self.state.next_position
+        self.extent.next_position
     }
 
     /// Serves requests until every handle on the log is gone.
     pub(super) fn run(mut self, requests: &flume::Receiver<Request>, head: &watch::Sender<u64>) {
-        while let Ok(first) = requests.recv() {
-            let batch = collect(first, requests);
-            metrics::histogram!("clipflow_log_batch_commits").record(batch.len() as f64);
-            let committed_head = self.state.next_position;
-            let answers = match self.commit(&batch) {
-                Ok(answers) => answers,
-                Err(error) => self.recover(&error, committed_head, batch.len()),
+        loop {
+            let first = match requests.recv_timeout(IDLE_AFTER) {
+                Ok(first) => first,
+                Err(flume::RecvTimeoutError::Timeout) => {
+                    self.index_when_idle();
+                    let Ok(first) = requests.recv() else { break };
+                    first
+                }
+                Err(flume::RecvTimeoutError::Disconnected) => break,
             };
-            head.send_if_modified(|head| std::mem::replace(head, self.state.next_position) != self.state.next_position);
-            for (request, answer) in batch.into_iter().zip(answers) {
+            let group = collect(first, requests);
+            metrics::histogram!("clipflow_log_batch_commits").record(group.len() as f64);
+            let answers = match self.commit(&group) {
+                Ok(answers) => answers,
+                Err(error) => self.recover(&error, group.len()),
+            };
+            let next_position = self.extent.next_position;
+            head.send_if_modified(|head| std::mem::replace(head, next_position) != next_position);
+            for (request, answer) in group.into_iter().zip(answers) {
                 // The asker may have given up; the commit stands all the same.
                 drop(request.reply.send(answer));
             }
         }
+        self.index_when_idle();
     }
 
-    fn commit(&mut self, batch: &[Request]) -> rusqlite::Result<Vec<Answer>> {
+    fn commit(&mut self, group: &[Request]) -> anyhow::Result<Vec<Answer>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        self.state.refresh(&transaction)?;
-        let mut answers = Vec::with_capacity(batch.len());
-        for request in batch {
-            answers.push(self.state.apply(&transaction, &request.commit)?);
-        }
-        transaction.commit()?;
+        let (answers, packer) = {
+            let mut tail = tail::lock(&self.tail);
+            let version = data_version(&transaction)?;
+            if version != self.data_version {
+                self.extent = tail.catch_up(&transaction)?;
+                self.heads.clear();
+                self.data_version = version;
+            }
+            if self.heads.len() > HEADS_MAX {
+                self.heads.clear();
+            }
+            let packer = Packer::new(self.extent);
+            let mut judge = Judge { connection: &transaction, tail: &tail, extent: self.extent, heads: &mut self.heads, packer };
+            let answers = group.iter().map(|request| judge.apply(&request.commit)).collect::<anyhow::Result<_>>()?;
+            (answers, judge.packer)
+        };
+        self.extent = write(transaction, packer, self.extent, &self.tail, self.index_after)?;
+        self.has_written = true;
         Ok(answers)
     }
 
+    /// Brings the index up to date, which makes the next start quick. Without it everything works the same.
+    fn index_when_idle(&mut self) {
+        // Who only reads leaves it to those who write.
+        if !std::mem::take(&mut self.has_written) || tail::lock(&self.tail).entries() < INDEX_IDLE_MIN {
+            return;
+        }
+        if let Err(error) = self.index_all() {
+            tracing::warn!(error = format!("{error:#}"), "the log's index could not be written, what it lacks stays in memory");
+        }
+        self.data_version = UNKNOWN;
+    }
+
+    fn index_all(&mut self) -> anyhow::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut tail = tail::lock(&self.tail);
+        let extent = tail.catch_up(&transaction)?;
+        index::flush(&transaction, &tail, extent.next_batch)?;
+        transaction.commit()?;
+        tail.forget_below(extent.next_batch);
+        Ok(())
+    }
+
     /// Forgets what the failed transaction made us believe, and answers everybody who waited for it.
-    fn recover(&mut self, error: &rusqlite::Error, committed_head: u64, waiting: usize) -> Vec<Answer> {
-        tracing::error!(error = %error, waiting, "the log could not write");
-        self.state.next_position = committed_head;
-        self.state.data_version = UNKNOWN;
-        let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    fn recover(&mut self, error: &anyhow::Error, waiting: usize) -> Vec<Answer> {
+        tracing::error!(error = format!("{error:#}"), waiting, "the log could not write");
+        self.heads.clear();
+        self.data_version = UNKNOWN;
+        let is_full = disk::is_full(error);
         let answer = || {
-            if is_full { AppendError::Full(LogFull) } else { AppendError::Unknown(anyhow::anyhow!("SQLite: {error}")) }
+            if is_full { AppendError::Full(LogFull) } else { AppendError::Unknown(anyhow::anyhow!("the log could not write: {error:#}")) }
         };
         (0..waiting).map(|_| Err(answer())).collect()
     }
 }
 
-/// Returns the first request and what waits behind it, up to a batch.
-fn collect(first: Request, requests: &flume::Receiver<Request>) -> Vec<Request> {
-    let mut events = first.commit.events();
-    let mut batch = vec![first];
-    while batch.len() < BATCH_COMMITS_MAX && events < BATCH_EVENTS_MAX {
-        let Ok(next) = requests.try_recv() else { break };
-        events += next.commit.events();
-        batch.push(next);
+/// Ends a transaction: writes what was packed, and the index when enough waits for it. Returns how far the log goes then.
+pub(super) fn write(
+    transaction: Transaction<'_>,
+    packer: Packer,
+    before: Extent,
+    tail: &Mutex<Tail>,
+    index_after: usize,
+) -> anyhow::Result<Extent> {
+    let next_position = packer.next_position();
+    let (batches, outline) = packer.into_batches();
+    index::insert(&transaction, &batches)?;
+    let written = before.next_batch..before.next_batch + batches.len() as u64;
+    let mut after = Extent { next_batch: written.end, next_position, ..before };
+    {
+        let tail = tail::lock(tail);
+        if tail.entries() + outline.entries() >= index_after {
+            index::flush(&transaction, &tail, before.next_batch)?;
+            after.indexed_below = before.next_batch;
+        }
     }
-    batch
+    // Only what is in the file is in the tail.
+    transaction.commit()?;
+    let mut tail = tail::lock(tail);
+    tail.forget_below(after.indexed_below);
+    tail.add(written, outline);
+    Ok(after)
 }
 
-impl State {
-    pub(super) fn new(connection: &Connection) -> anyhow::Result<Self> {
-        let next_position = head(connection).context("reading the log's head")?;
-        Ok(Self { next_position, heads: HashMap::new(), data_version: data_version(connection)? })
+/// Returns the first request and what waits behind it, up to a group.
+fn collect(first: Request, requests: &flume::Receiver<Request>) -> Vec<Request> {
+    let mut events = first.commit.events();
+    let mut group = vec![first];
+    while group.len() < GROUP_COMMITS_MAX && events < GROUP_EVENTS_MAX {
+        let Ok(next) = requests.try_recv() else { break };
+        events += next.commit.events();
+        group.push(next);
     }
+    group
+}
 
-    /// Drops what may have become false since another process wrote.
-    fn refresh(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let version = data_version(connection)?;
-        if version != self.data_version {
-            self.data_version = version;
-            self.heads.clear();
-            self.next_position = head(connection)?;
-        }
-        if self.heads.len() > HEADS_MAX {
-            self.heads.clear();
-        }
-        Ok(())
-    }
+/// Judges the commits of one transaction, and packs what it says.
+struct Judge<'a> {
+    connection: &'a Connection,
+    tail: &'a Tail,
+    extent: Extent,
+    heads: &'a mut HashMap<StreamKey, u64>,
+    packer: Packer,
+}
 
-    /// Writes one commit with its verdict into the open transaction. All checks come before the first write.
-    fn apply(&mut self, connection: &Connection, commit: &Commit) -> rusqlite::Result<Answer> {
-        match verdict(connection, commit.workspace, commit.id)? {
+impl Judge<'_> {
+    /// Packs one commit with its verdict.
+    fn apply(&mut self, commit: &Commit) -> anyhow::Result<Answer> {
+        let key = CommitKey { workspace: commit.workspace, id: commit.id };
+        match self.verdict(key)? {
             Some(Verdict::Accepted(first)) => return Ok(Ok(first)),
             Some(Verdict::Rejected(conflict)) => return Ok(Err(conflict.into())),
             None => {}
         }
+        let mut streams = Vec::with_capacity(commit.streams.len());
         for StreamAppend { stream, expected, .. } in &commit.streams {
-            let actual = self.stream_head(connection, commit.workspace, stream)?.and_then(|head| head.last);
+            let stream = StreamKey { workspace: commit.workspace, stream: stream.clone() };
+            let actual = self.last_version(&stream)?;
             if !expected.accepts(actual) {
-                let conflict = Conflict { stream: stream.clone(), expected: *expected, actual };
-                remember_rejected(connection, (commit.workspace, commit.id), &conflict)?;
+                let conflict = Conflict { stream: stream.stream, expected: *expected, actual };
+                self.packer.reject(key, conflict.clone());
                 return Ok(Err(conflict.into()));
             }
+            streams.push((stream, actual.map_or(0, |last| last + 1)));
         }
-        let first_position = self.next_position;
-        for append in &commit.streams {
-            self.append(connection, commit.workspace, append, &commit.metadata)?;
+        self.packer.begin(key, commit.events(), &commit.metadata);
+        for (append, (stream, version)) in commit.streams.iter().zip(streams) {
+            self.packer.section(&append.stream, version, append.events.iter().map(EventRef::from));
+            self.heads.insert(stream, version + append.events.len() as u64 - 1);
         }
-        let last_position = self.next_position - 1;
-        remember_accepted(connection, (commit.workspace, commit.id), first_position, last_position)?;
-        Ok(Ok(Appended { first_position, last_position, is_repeat: false }))
+        Ok(Ok(self.packer.end()))
     }
 
-    fn append(
-        &mut self,
-        connection: &Connection,
-        workspace: WorkspaceId,
-        append: &StreamAppend,
-        metadata: &Metadata,
-    ) -> rusqlite::Result<()> {
-        let mut head = self.stream_to_write(connection, workspace, &append.stream)?;
-        for event in &append.events {
-            let version = head.last.map_or(0, |last| last + 1);
-            let place = EventPlace { position: self.next_position, stream: head.key, version };
-            insert(connection, place, event, metadata)?;
-            head.last = Some(version);
-            self.next_position += 1;
+    fn verdict(&self, key: CommitKey) -> anyhow::Result<Option<Verdict>> {
+        let known = self.packer.verdict(&key).or_else(|| self.tail.commits.get(&key).map(|known| &known.verdict));
+        match known {
+            Some(verdict) => Ok(Some(verdict.clone())),
+            None if self.extent.indexed_below == 0 => Ok(None),
+            None => verdict_at(self.connection, &index::commit_places(self.connection, key.id)?, key),
         }
-        self.heads.insert((workspace, append.stream.clone()), head);
-        Ok(())
     }
 
-    /// Returns the head of a stream, which is made when it has no event yet.
-    pub(super) fn stream_to_write(
-        &mut self,
-        connection: &Connection,
-        workspace: WorkspaceId,
-        stream: &StreamName,
-    ) -> rusqlite::Result<StreamHead> {
-        if let Some(head) = self.stream_head(connection, workspace, stream)? {
-            return Ok(head);
+    fn last_version(&mut self, stream: &StreamKey) -> anyhow::Result<Option<u64>> {
+        if let Some(last) = self.heads.get(stream) {
+            return Ok(Some(*last));
         }
-        connection
-            .prepare_cached("INSERT INTO streams (workspace, name) VALUES (?, ?)")?
-            .execute((workspace.0.as_bytes(), stream.as_str()))?;
-        Ok(StreamHead { key: connection.last_insert_rowid(), last: None })
-    }
-
-    /// Returns the head of a stream that has events.
-    fn stream_head(
-        &mut self,
-        connection: &Connection,
-        workspace: WorkspaceId,
-        stream: &StreamName,
-    ) -> rusqlite::Result<Option<StreamHead>> {
-        let name = (workspace, stream.clone());
-        if let Some(head) = self.heads.get(&name) {
-            return Ok(Some(*head));
+        let last = match self.tail.streams.get(stream).and_then(|sections| sections.last()) {
+            Some(section) => Some(section.last_version),
+            None => index::last_version(self.connection, stream)?,
+        };
+        if let Some(last) = last {
+            self.heads.insert(stream.clone(), last);
         }
-        let key: Option<i64> = connection
-            .prepare_cached("SELECT key FROM streams WHERE workspace = ? AND name = ?")?
-            .query_row((workspace.0.as_bytes(), stream.as_str()), |row| row.get(0))
-            .optional()?;
-        let Some(key) = key else { return Ok(None) };
-        let last: Option<i64> =
-            connection.prepare_cached("SELECT max(version) FROM events WHERE stream = ?")?.query_row([key], |row| row.get(0))?;
-        let head = StreamHead { key, last: last.map(unsigned) };
-        self.heads.insert(name, head);
-        Ok(Some(head))
+        Ok(last)
     }
 }
 
-/// Where an event goes.
-#[derive(Clone, Copy)]
-pub(super) struct EventPlace {
-    pub(super) position: u64,
-    pub(super) stream: i64,
-    pub(super) version: u64,
-}
-
-pub(super) fn insert(connection: &Connection, place: EventPlace, event: &NewEvent, metadata: &Metadata) -> rusqlite::Result<()> {
-    let sql =
-        "INSERT INTO events (position, stream, version, id, type, schema_version, payload, at, actor, correlation, causation, traceparent)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(sql)?.execute((
-        signed(place.position),
-        place.stream,
-        signed(place.version),
-        event.id.0.as_bytes(),
-        &*event.event_type,
-        event.schema_version,
-        &*event.payload,
-        signed(metadata.at.0),
-        &*metadata.actor,
-        metadata.correlation.as_bytes(),
-        metadata.causation.as_ref().map(|cause| cause.0.as_bytes()),
-        metadata.traceparent.as_deref(),
-    ))?;
-    Ok(())
-}
-
-/// The first verdict on a commit id stands: what is there already is left.
-pub(super) fn remember_accepted(connection: &Connection, commit: (WorkspaceId, CommitId), first: u64, last: u64) -> rusqlite::Result<()> {
-    let (workspace, id) = commit;
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO commits (workspace, id, first_position, last_position) VALUES (?, ?, ?, ?)")?
-        .execute((workspace.0.as_bytes(), id.0.as_bytes(), signed(first), signed(last)))?;
-    Ok(())
-}
-
-pub(super) fn remember_rejected(connection: &Connection, commit: (WorkspaceId, CommitId), conflict: &Conflict) -> rusqlite::Result<()> {
-    let (workspace, id) = commit;
-    connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO commits (workspace, id, conflict_stream, conflict_expected, conflict_actual) VALUES (?, ?, ?, ?, ?)",
-        )?
-        .execute((
-            workspace.0.as_bytes(),
-            id.0.as_bytes(),
-            conflict.stream.as_str(),
-            expected_to_sql(conflict.expected),
-            conflict.actual.map(signed),
-        ))?;
-    Ok(())
+impl<'a> From<&'a NewEvent> for EventRef<'a> {
+    fn from(event: &'a NewEvent) -> Self {
+        Self { id: event.id, event_type: &event.event_type, schema_version: event.schema_version, payload: &event.payload }
+    }
 }
 
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {

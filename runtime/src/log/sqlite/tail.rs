@@ -1,0 +1,157 @@
+//! What the index does not have yet: where the newest commits and their streams' events lie.
+//!
+//! One tail serves the writer and all readers of a handle. It never looks at the file by itself: whoever uses it gives it a transaction to
+//! catch up by, while holding its lock; so what it covers only grows, and a reader sees it together with the index of the same moment.
+
+use super::{index, pack, unpack::Unpacked};
+use crate::log::Verdict;
+use domain::id::{CommitId, WorkspaceId};
+use proto::StreamName;
+use rusqlite::Connection;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A commit's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CommitKey {
+    pub(super) workspace: WorkspaceId,
+    pub(super) id: CommitId,
+}
+
+/// A stream's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct StreamKey {
+    pub(super) workspace: WorkspaceId,
+    pub(super) stream: StreamName,
+}
+
+/// Where a commit lies: in which batch, and where its bytes start after the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(u64);
+
+impl Place {
+    pub(super) fn new(batch: u64, offset: usize) -> Self {
+        debug_assert!(offset < pack::BATCH_BYTES, "commits start below this offset");
+        Self(batch * pack::BATCH_BYTES as u64 + offset as u64)
+    }
+
+    pub(super) fn batch(self) -> u64 {
+        self.0 / pack::BATCH_BYTES as u64
+    }
+
+    pub(super) fn offset(self) -> usize {
+        (self.0 % pack::BATCH_BYTES as u64) as usize
+    }
+
+    pub(super) fn to_sql(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn from_sql(value: u64) -> Self {
+        Self(value)
+    }
+}
+
+/// Some events of one stream in one commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) last_version: u64,
+    pub(super) place: Place,
+}
+
+/// A commit that was judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// As it is told to who asks again.
+    pub(super) verdict: Verdict,
+    pub(super) place: Place,
+}
+
+/// What is in some batches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outline {
+    pub(super) commits: HashMap<CommitKey, Known>,
+    /// In order.
+    pub(super) sections: Vec<(StreamKey, Section)>,
+}
+
+impl Outline {
+    pub(super) fn entries(&self) -> usize {
+        self.commits.len() + self.sections.len()
+    }
+}
+
+/// How far the log and its index go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The number of the next batch.
+    pub(super) next_batch: u64,
+    pub(super) next_position: u64,
+    /// Batches below are in the index.
+    pub(super) indexed_below: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    indexed_below: u64,
+    next_batch: u64,
+    pub(super) commits: HashMap<CommitKey, Known>,
+    pub(super) streams: HashMap<StreamKey, Vec<Section>>,
+    sections: usize,
+}
+
+impl Tail {
+    /// Returns how many entries the index lacks.
+    pub(super) fn entries(&self) -> usize {
+        self.commits.len() + self.sections
+    }
+
+    /// Brings the tail up to what a transaction sees, and returns how far that is.
+    pub(super) fn catch_up(&mut self, connection: &Connection) -> anyhow::Result<Extent> {
+        let extent = index::extent(connection)?;
+        self.forget_below(extent.indexed_below);
+        if self.next_batch < extent.next_batch {
+            index::each_batch(connection, self.next_batch, |row, data| {
+                let outline = Unpacked::open(row.number, row.first_position, data)?.outline()?;
+                self.add(row.number..row.number + 1, outline);
+                Ok(true)
+            })?;
+        }
+        Ok(extent)
+    }
+
+    /// Adds what was written as these batches, unless it was read already.
+    pub(super) fn add(&mut self, batches: std::ops::Range<u64>, outline: Outline) {
+        if batches.start != self.next_batch {
+            return;
+        }
+        self.next_batch = batches.end;
+        self.sections += outline.sections.len();
+        for (key, known) in outline.commits {
+            self.commits.entry(key).or_insert(known);
+        }
+        for (key, section) in outline.sections {
+            self.streams.entry(key).or_default().push(section);
+        }
+    }
+
+    /// Drops what the index has by now.
+    pub(super) fn forget_below(&mut self, indexed_below: u64) {
+        if self.indexed_below < indexed_below {
+            // What lies above is read again: who indexes takes all that there is, so it is little.
+            *self = Self { indexed_below, next_batch: indexed_below, ..Self::default() };
+        }
+    }
+
+    /// Returns where a stream's events from a version on lie.
+    pub(super) fn sections(&self, key: &StreamKey, from_version: u64, limit: usize) -> &[Section] {
+        let all = self.streams.get(key).map_or(&[][..], Vec::as_slice);
+        let wanted = &all[all.partition_point(|section| section.last_version < from_version)..];
+        &wanted[..wanted.len().min(limit)]
+    }
+}
+
+pub(super) fn lock(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
+    // Whatever the tail holds is true: a panic leaves it at most with less than it could hold.
+    tail.lock().unwrap_or_else(PoisonError::into_inner)
+}
