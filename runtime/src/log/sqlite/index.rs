@@ -9,6 +9,7 @@ use super::unpack::Unpacked;
 use anyhow::Context as _;
 use domain::id::CommitId;
 use rusqlite::{Connection, OptionalExtension as _};
+use uuid::Uuid;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE batches (
@@ -124,6 +125,16 @@ pub(super) fn commit_places(connection: &Connection, id: CommitId) -> rusqlite::
         places.push(Place::from_sql(row.get(0)?));
     }
     Ok(places)
+}
+
+/// Gives the id of every commit in the index to `take`.
+pub(super) fn each_commit_id(connection: &Connection, mut take: impl FnMut(CommitId)) -> anyhow::Result<()> {
+    let mut statement = connection.prepare_cached("SELECT id FROM commit_places")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(CommitId(Uuid::from_slice(row.get_ref(0)?.as_blob()?)?));
+    }
+    Ok(())
 }
 
 /// Writes everything that the tail has, which is everything below batch `below`, into the index.

@@ -8,6 +8,7 @@
 //! lie says the *index*, which is written later and for many commits at once; what it lacks is kept in memory, the *tail*, and read from
 //! the batches again when the log is opened or another process wrote. So an answer waits for one row, and a lookup sees everything.
 
+mod filter;
 mod follow;
 mod index;
 mod migrate;
@@ -41,7 +42,7 @@ const IDLE_READERS_MAX: usize = 8;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pages of 4 KiB that the write-ahead log gathers before they are copied into the file, which takes two more syncs.
-const CHECKPOINT_PAGES: u32 = 4_096;
+const CHECKPOINT_PAGES: u32 = 1_000;
 
 /// A handle on an embedded log; the file closes when the last one is dropped.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! The one writer: takes what waits, writes it in one transaction, answers after the sync.
 
 use super::Request;
+use super::filter::{self, Filter};
 use super::index;
 use super::pack::{EventRef, Packer};
 use super::reader::verdict_at;
@@ -8,6 +9,7 @@ use super::tail::{self, CommitKey, Extent, StreamKey, Tail};
 use crate::disk;
 use crate::log::{AppendError, Appended, Commit, Conflict, LogFull, StreamAppend, Verdict};
 use anyhow::Context as _;
+use domain::id::CommitId;
 use proto::NewEvent;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
@@ -34,6 +36,9 @@ const INDEX_IDLE_MIN: usize = 1_024;
 /// How long a writer without work counts as busy.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
+/// What it costs to look one id up, in ids that could be read one after another instead.
+const LOOKUP_COST: u64 = 8;
+
 /// How many prepared statements a connection keeps: more than there are statements in this adapter.
 pub(super) const STATEMENTS_MAX: usize = 32;
 
@@ -48,6 +53,7 @@ pub(super) struct Writer {
     extent: Extent,
     /// The last versions of streams, as long as nobody else writes.
     heads: HashMap<StreamKey, u64>,
+    ids: Ids,
     /// Changes when another connection commits (`PRAGMA data_version`).
     data_version: i64,
     /// Since the index was last written.
@@ -60,7 +66,7 @@ impl Writer {
     pub(super) fn new(connection: Connection, tail: Arc<Mutex<Tail>>, index_after: usize) -> anyhow::Result<Self> {
         let data_version = data_version(&connection)?;
         let extent = tail::lock(&tail).catch_up(&connection).context("reading what is not in the index")?;
-        Ok(Self { connection, tail, index_after, extent, heads: HashMap::new(), data_version, has_written: false })
+        Ok(Self { connection, tail, index_after, extent, heads: HashMap::new(), ids: Ids::default(), data_version, has_written: false })
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -103,13 +109,16 @@ impl Writer {
             if version != self.data_version {
                 self.extent = tail.catch_up(&transaction)?;
                 self.heads.clear();
+                self.ids = Ids::default();
                 self.data_version = version;
             }
             if self.heads.len() > HEADS_MAX {
                 self.heads.clear();
             }
-            let packer = Packer::new(self.extent);
-            let mut judge = Judge { connection: &transaction, tail: &tail, extent: self.extent, heads: &mut self.heads, packer };
+            self.ids.learn(&transaction, &tail, self.extent)?;
+            let Self { heads, ids, extent, .. } = self;
+            let packer = Packer::new(*extent);
+            let mut judge = Judge { connection: &transaction, tail: &tail, is_indexed: extent.indexed_below > 0, heads, ids, packer };
             let answers = group.iter().map(|request| judge.apply(&request.commit)).collect::<anyhow::Result<_>>()?;
             (answers, judge.packer)
         };
@@ -197,8 +206,10 @@ fn collect(first: Request, requests: &flume::Receiver<Request>) -> Vec<Request> 
 struct Judge<'a> {
     connection: &'a Connection,
     tail: &'a Tail,
-    extent: Extent,
+    /// The index has something.
+    is_indexed: bool,
     heads: &'a mut HashMap<StreamKey, u64>,
+    ids: &'a mut Ids,
     packer: Packer,
 }
 
@@ -209,7 +220,7 @@ impl Judge<'_> {
         match self.verdict(key)? {
             Some(Verdict::Accepted(first)) => return Ok(Ok(first)),
             Some(Verdict::Rejected(conflict)) => return Ok(Err(conflict.into())),
-            None => {}
+            None => self.ids.add(key.id),
         }
         let mut streams = Vec::with_capacity(commit.streams.len());
         for StreamAppend { stream, expected, .. } in &commit.streams {
@@ -230,11 +241,11 @@ impl Judge<'_> {
         Ok(Ok(self.packer.end()))
     }
 
-    fn verdict(&self, key: CommitKey) -> anyhow::Result<Option<Verdict>> {
+    fn verdict(&mut self, key: CommitKey) -> anyhow::Result<Option<Verdict>> {
         let known = self.packer.verdict(&key).or_else(|| self.tail.commits.get(&key).map(|known| &known.verdict));
         match known {
             Some(verdict) => Ok(Some(verdict.clone())),
-            None if self.extent.indexed_below == 0 => Ok(None),
+            None if !self.is_indexed || self.ids.is_new(key.id) => Ok(None),
             None => verdict_at(self.connection, &index::commit_places(self.connection, key.id)?, key),
         }
     }
@@ -251,6 +262,48 @@ impl Judge<'_> {
             self.heads.insert(stream.clone(), last);
         }
         Ok(last)
+    }
+}
+
+/// Which commit ids there are, once that is worth knowing.
+#[derive(Default)]
+struct Ids {
+    filter: Option<Filter>,
+    lookups: u64,
+}
+
+impl Ids {
+    /// Reads all ids when so many were looked up one by one that reading them will have cost little more.
+    fn learn(&mut self, connection: &Connection, tail: &Tail, extent: Extent) -> anyhow::Result<()> {
+        if self.filter.as_ref().is_some_and(Filter::is_full) {
+            self.filter = None;
+        }
+        let is_worth_it = self.lookups * LOOKUP_COST > extent.next_position && extent.next_position < filter::IDS_MAX as u64;
+        if self.filter.is_some() || !is_worth_it {
+            return Ok(());
+        }
+        let mut filter = Filter::for_ids(usize::try_from(extent.next_position)?);
+        tail.commits.keys().for_each(|key| filter.add(key.id));
+        index::each_commit_id(connection, |id| filter.add(id))?;
+        *self = Self { filter: Some(filter), lookups: 0 };
+        Ok(())
+    }
+
+    fn add(&mut self, id: CommitId) {
+        if let Some(filter) = &mut self.filter {
+            filter.add(id);
+        }
+    }
+
+    /// Tells whether an id was certainly never seen.
+    fn is_new(&mut self, id: CommitId) -> bool {
+        match &self.filter {
+            Some(filter) => !filter.may_have(id),
+            None => {
+                self.lookups += 1;
+                false
+            }
+        }
     }
 }
 
