@@ -1,6 +1,6 @@
 //! The embedded log as it grows: what appends cost at the end of a long log, what it costs to decide on a stream, to read one, to open it.
 
-use crate::rounds::{ROUND, Writer, commit, next, progress, round};
+use crate::rounds::{ROUND, Round, Writer, commit, next, progress, round};
 use domain::id::{CommitId, WorkspaceId};
 use futures::StreamExt as _;
 use proto::StreamName;
@@ -33,64 +33,80 @@ pub(crate) async fn report() -> Value {
     let path = folder.path().join("log.sqlite");
     let log = SqliteLog::open(&path).unwrap();
     progress("deciding on a stream, one client");
-    let decide = {
-        let log = log.clone();
-        round(
-            1,
-            |_| {
-                let (log, writer) = (log.clone(), Writer { workspace: WORKSPACE, stream: 1 << 30 });
-                move |version| {
-                    let log = log.clone();
-                    async move {
-                        let stream = StreamName::new("clip", Uuid::from_u128((1 << 30) + u128::from(version / 20)));
-                        let known = log.read_stream(WORKSPACE, &stream, 0, 1_000).await.unwrap();
-                        let writer = Writer { stream: writer.stream + u128::from(version / 20), ..writer };
-                        log.append(next(writer, known.len() as u64)).await.unwrap();
-                    }
-                }
-            },
-            async {},
-        )
-        .await
-    };
+    let decide_empty = decide(&log, 1 << 50).await;
     progress(&format!("{COMMITS} commits of {CLIENTS} clients"));
+    let rates = grow(&log).await;
+    let (memory_kib, file_bytes) = (resident_kib(), std::fs::metadata(&path).unwrap().len());
+    progress("reading streams of 30 scattered events, and everything");
+    let scattered_us = scattered(&log).await;
+    let replay = replay(&log).await;
+    drop(log);
+    progress("opening, and deciding again");
     let started = Instant::now();
-    let tasks: Vec<_> = (0..CLIENTS as u64)
-        .map(|client| {
+    let log = SqliteLog::open(&path).unwrap();
+    let open_ms = started.elapsed().as_secs_f64() * 1e3;
+    let decide_long = decide(&log, 1 << 51).await;
+    json!({
+        "round_ms": ROUND.as_millis() as u64, "decide_on_an_empty_log": decide_empty, "decide_on_a_long_log": decide_long,
+        "commits": COMMITS, "appends_per_second_by_tenths": rates, "resident_kib": memory_kib, "file_bytes": file_bytes,
+        "read_stream_of_30_scattered_us": scattered_us, "replay_of_single_commits_per_second": replay, "open_ms": open_ms,
+    })
+}
+
+/// One client reads a stream and appends to it, again and again; a new stream after twenty events.
+async fn decide(log: &SqliteLog, first_stream: u128) -> Round {
+    let client = |_| {
+        let log = log.clone();
+        move |number: u64| {
             let log = log.clone();
-            tokio::spawn(async move {
-                let mut tenths = Vec::new();
-                for number in 0..COMMITS / CLIENTS as u64 {
-                    // Twenty events to a stream, as a clip has.
-                    let writer = Writer { workspace: WORKSPACE, stream: u128::from(client << 20 | number / 20) };
-                    let expected = if number % 20 == 0 { Expected::Empty } else { Expected::Exact(number % 20 - 1) };
-                    log.append(scrambled(writer, number, expected)).await.unwrap();
-                    let scattered = (COMMITS / CLIENTS as u64) / SCATTERED_EVENTS;
-                    if u128::from(client) < SCATTERED_STREAMS && number % scattered == 0 && number / scattered < SCATTERED_EVENTS {
-                        let writer = Writer { workspace: WORKSPACE, stream: (1 << 40) + u128::from(client) };
-                        log.append(next(writer, number / scattered)).await.unwrap();
-                    }
-                    if (number + 1) % (COMMITS / CLIENTS as u64 / 10) == 0 {
-                        tenths.push(started.elapsed().as_secs_f64());
-                    }
+            async move {
+                let stream = first_stream + u128::from(number / 20);
+                let name = StreamName::new("clip", Uuid::from_u128(stream));
+                let known = log.read_stream(WORKSPACE, &name, 0, 1_000).await.unwrap();
+                log.append(next(Writer { workspace: WORKSPACE, stream }, known.len() as u64)).await.unwrap();
+            }
+        }
+    };
+    round(1, client, async {}).await
+}
+
+/// Fills the log, and returns the appends per second in each tenth of that.
+async fn grow(log: &SqliteLog) -> Vec<u64> {
+    const EACH: u64 = COMMITS / CLIENTS as u64;
+    let started = Instant::now();
+    let client = |client: u64| {
+        let log = log.clone();
+        async move {
+            let mut tenths = Vec::new();
+            for number in 0..EACH {
+                // Twenty events to a stream, as a clip has.
+                let writer = Writer { workspace: WORKSPACE, stream: u128::from((client << 20) | (number / 20)) };
+                let expected = if number % 20 == 0 { Expected::Empty } else { Expected::Exact(number % 20 - 1) };
+                log.append(scrambled(writer, number, expected)).await.unwrap();
+                let every = EACH / SCATTERED_EVENTS;
+                if u128::from(client) < SCATTERED_STREAMS && number % every == 0 && number / every < SCATTERED_EVENTS {
+                    let writer = Writer { workspace: WORKSPACE, stream: (1 << 40) + u128::from(client) };
+                    log.append(next(writer, number / every)).await.unwrap();
                 }
-                tenths
-            })
-        })
-        .collect();
-    let mut last = vec![0.0_f64; 10];
+                if (number + 1) % (EACH / 10) == 0 {
+                    tenths.push(started.elapsed().as_secs_f64());
+                }
+            }
+            tenths
+        }
+    };
+    let tasks: Vec<_> = (0..CLIENTS as u64).map(|number| tokio::spawn(client(number))).collect();
+    let mut ends = [0.0_f64; 11];
     for task in tasks {
-        for (slowest, tenth) in last.iter_mut().zip(task.await.unwrap()) {
+        for (slowest, tenth) in ends[1..].iter_mut().zip(task.await.unwrap()) {
             *slowest = slowest.max(tenth);
         }
     }
-    let tenth = COMMITS as f64 / 10.0;
-    let rates: Vec<u64> =
-        std::iter::once(0.0).chain(last.iter().copied()).zip(&last).map(|(from, to)| (tenth / (to - from)) as u64).collect();
-    let memory_kib = resident_kib();
-    let file_bytes = std::fs::metadata(&path).unwrap().len();
+    ends.windows(2).map(|tenth| (COMMITS as f64 / 10.0 / (tenth[1] - tenth[0])) as u64).collect()
+}
 
-    progress("reading streams of 30 scattered events");
+/// Returns the median time to read a stream whose events are scattered.
+async fn scattered(log: &SqliteLog) -> u64 {
     let mut latencies = Vec::new();
     for number in 0..TRIES {
         let stream = StreamName::new("clip", Uuid::from_u128((1 << 40) + u128::from(number) % SCATTERED_STREAMS));
@@ -100,46 +116,18 @@ pub(crate) async fn report() -> Value {
         assert_eq!(events.len() as u64, SCATTERED_EVENTS);
     }
     latencies.sort_unstable();
-    let scattered_us = latencies[latencies.len() / 2].as_micros() as u64;
+    latencies[latencies.len() / 2].as_micros() as u64
+}
 
-    progress("replay of commits of one event");
+/// Returns the events per second that a reader of everything gets.
+async fn replay(log: &SqliteLog) -> f64 {
     let started = Instant::now();
     let mut reading = log.read(Partition::EMBEDDED, 0, Filter::all());
     let mut events = 0_u64;
     while let Item::Event(_) = reading.next().await.unwrap().unwrap() {
         events += 1;
     }
-    let replay = events as f64 / started.elapsed().as_secs_f64();
-    drop(reading);
-    drop(log);
-
-    progress("opening");
-    let started = Instant::now();
-    let log = SqliteLog::open(&path).unwrap();
-    let open_ms = started.elapsed().as_secs_f64() * 1e3;
-    progress("deciding again");
-    let again = round(
-        1,
-        |_| {
-            let log = log.clone();
-            move |version| {
-                let log = log.clone();
-                async move {
-                    let stream = (1 << 31) + u128::from(version / 20);
-                    let name = StreamName::new("clip", Uuid::from_u128(stream));
-                    let known = log.read_stream(WORKSPACE, &name, 0, 1_000).await.unwrap();
-                    log.append(next(Writer { workspace: WORKSPACE, stream }, known.len() as u64)).await.unwrap();
-                }
-            }
-        },
-        async {},
-    )
-    .await;
-    json!({
-        "round_ms": ROUND.as_millis() as u64, "decide_on_an_empty_log": decide, "decide_on_a_long_log": again, "commits": COMMITS, "appends_per_second_by_tenths": rates,
-        "resident_kib": memory_kib, "file_bytes": file_bytes, "read_stream_of_30_scattered_us": scattered_us,
-        "replay_of_single_commits_per_second": replay, "open_ms": open_ms,
-    })
+    events as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Returns the memory of this process.

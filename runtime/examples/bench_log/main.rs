@@ -1,6 +1,6 @@
 //! Measures the logs, each beside a peer that takes turns with it in the same run. Prints one JSON object; `RUNS=5` sets the number of rounds.
 //!
-//! `bench_log embedded`: the log in a file beside bare SQLite. `bench_log kafka`: the log on the brokers of `CLIPFLOW_KAFKA_BROKERS` beside
+//! `bench_log embedded`: the log in a file beside bare SQLite; `bench_log embedded growth`: a log of two million commits. `bench_log kafka`: the log on the brokers of `CLIPFLOW_KAFKA_BROKERS` beside
 //! a producer and a consumer of the same client library with the same settings.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
