@@ -1,10 +1,10 @@
 //! The tables: batches of commits, and an index that says where in them streams and commits lie.
 //!
-//! The index lags behind the batches up to a watermark; what it lacks is in the tail. It is written many entries at a time and in order, so
-//! that a page of it is written once for many commits.
+//! The index has everything below a watermark, and perhaps some of what lies above; what it lacks is in the tail. It is written many entries
+//! at a time and in order, so that a page of it is written once for many commits.
 
 use super::pack::Batch;
-use super::tail::{Extent, Place, StreamKey, Tail};
+use super::tail::{Extent, Place, Section, StreamKey};
 use super::unpack::Unpacked;
 use anyhow::Context as _;
 use domain::id::CommitId;
@@ -137,24 +137,31 @@ pub(super) fn each_commit_id(connection: &Connection, mut take: impl FnMut(Commi
     Ok(())
 }
 
-/// Writes everything that the tail has, which is everything below batch `below`, into the index.
-pub(super) fn flush(connection: &Connection, tail: &Tail, below: u64) -> rusqlite::Result<()> {
-    let mut commits: Vec<_> = tail.commits.iter().map(|(key, known)| (key.id, known.place)).collect();
-    commits.sort_unstable();
-    let mut insert = connection.prepare_cached("INSERT INTO commit_places VALUES (?, ?)")?;
+pub(super) fn add_commits(connection: &Connection, commits: &[(CommitId, Place)]) -> rusqlite::Result<()> {
+    // They are there already when a crash, or another process, came between their first time and the watermark.
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO commit_places VALUES (?, ?)")?;
     for (id, place) in commits {
         insert.execute((id.0.as_bytes(), place.to_sql()))?;
     }
-    let mut names: Vec<&StreamKey> = tail.streams.keys().collect();
-    names.sort_unstable();
-    let mut streams = names.into_iter().map(|name| Ok((stream_number(connection, name)?, name))).collect::<rusqlite::Result<Vec<_>>>()?;
-    streams.sort_unstable();
-    let mut insert = connection.prepare_cached("INSERT INTO stream_places VALUES (?, ?, ?)")?;
-    for (number, name) in streams {
-        for section in &tail.streams[name] {
+    Ok(())
+}
+
+/// Adds sections, those of a stream beside each other and in order.
+pub(super) fn add_sections(connection: &Connection, sections: &[(StreamKey, Section)]) -> rusqlite::Result<()> {
+    let streams = sections.chunk_by(|one, other| one.0 == other.0);
+    let mut streams = streams.map(|of_one| Ok((stream_number(connection, &of_one[0].0)?, of_one))).collect::<rusqlite::Result<Vec<_>>>()?;
+    streams.sort_unstable_by_key(|(number, _)| *number);
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO stream_places VALUES (?, ?, ?)")?;
+    for (number, sections) in streams {
+        for (_, section) in sections {
             insert.execute((number, section.last_version, section.place.to_sql()))?;
         }
     }
+    Ok(())
+}
+
+/// Says that the index has everything below a batch.
+pub(super) fn set_indexed_below(connection: &Connection, below: u64) -> rusqlite::Result<()> {
     connection.prepare_cached("UPDATE indexed SET below = ?")?.execute([below])?;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Makes the tables, and brings a file of an older version up to date.
 
 use super::index;
+use super::indexer;
 use super::pack::{EventRef, Packer};
 use super::tail::{CommitKey, Extent, Tail};
-use super::writer::INDEX_AFTER;
 use crate::log::{Conflict, Expected};
 use anyhow::Context as _;
 use domain::Timestamp;
@@ -143,9 +143,8 @@ impl Writing<'_> {
         self.tail.add(self.extent.next_batch..self.extent.next_batch + batches.len() as u64, outline);
         self.extent = index::extent(self.connection)?;
         self.bytes = 0;
-        if self.tail.entries() >= INDEX_AFTER {
-            index::flush(self.connection, &self.tail, self.extent.next_batch)?;
-            self.tail.forget_below(self.extent.next_batch);
+        if self.tail.entries() >= indexer::GATHER {
+            indexer::write_all(self.connection, &mut self.tail)?;
         }
         Ok(())
     }

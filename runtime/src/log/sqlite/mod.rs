@@ -11,6 +11,7 @@
 mod filter;
 mod follow;
 mod index;
+mod indexer;
 mod migrate;
 mod pack;
 mod reader;
@@ -22,6 +23,7 @@ mod writer;
 use super::{AppendError, Appended, Commit, Filter, Log, Partition, Reading, Verdict};
 use anyhow::Context as _;
 use domain::id::{CommitId, WorkspaceId};
+use indexer::Indexer;
 use proto::{Recorded, StreamName};
 use reader::Reader;
 pub use replica::{Followed, Replica};
@@ -69,7 +71,7 @@ impl SqliteLog {
     pub fn open(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let path = path.into();
         let connection = connect(&path)?;
-        Self::start(path, connection, writer::INDEX_AFTER)
+        Self::start(path, connection, indexer::GATHER)
     }
 
     /// Opens the log like [`Self::open`], but lets its file grow to `pages_max` pages of 4 KiB only; beyond that it is as with a full disk.
@@ -80,10 +82,10 @@ impl SqliteLog {
         let path = path.into();
         let connection = connect(&path)?;
         connection.pragma_update(None, "max_page_count", pages_max)?;
-        Self::start(path, connection, writer::INDEX_AFTER)
+        Self::start(path, connection, indexer::GATHER)
     }
 
-    /// Opens the log like [`Self::open`], but writes the index whenever `entries` wait for it: what is rare becomes frequent.
+    /// Opens the log like [`Self::open`], but begins to write the index whenever `entries` wait for it: what is rare becomes frequent.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -97,7 +99,7 @@ impl SqliteLog {
         let opening = || format!("opening the log {}", path.display());
         migrate::prepare(&mut connection, migrate::Old::Keep).with_context(opening)?;
         let tail = Arc::<Mutex<Tail>>::default();
-        let writer = writer::Writer::new(connection, tail.clone(), index_after).with_context(opening)?;
+        let writer = writer::Writer::new(connection, Indexer::new(tail.clone(), index_after)).with_context(opening)?;
         let (queue, requests) = flume::bounded(QUEUE_COMMITS_MAX);
         let (head_sender, head) = watch::channel(writer.head());
         std::thread::Builder::new()

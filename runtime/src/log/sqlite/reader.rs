@@ -81,7 +81,7 @@ impl Reader {
         {
             let mut tail = tail::lock(&self.tail);
             tail.catch_up(&transaction)?;
-            if let Some(known) = tail.commits.get(&key) {
+            if let Some(known) = tail.commit(&key) {
                 return Ok(Some(known.verdict.clone()));
             }
         }
@@ -92,12 +92,12 @@ impl Reader {
     pub(super) fn stream(&mut self, key: &StreamKey, from_version: u64, limit: usize) -> anyhow::Result<Vec<Recorded>> {
         let transaction = self.connection.transaction()?;
         // The transaction starts to see the file while the tail is locked: so the index is of the tail's moment, and lacks what is there.
-        let newest: Vec<Place> = {
+        let (extent, newest) = {
             let mut tail = tail::lock(&self.tail);
-            tail.catch_up(&transaction)?;
-            tail.sections(key, from_version, limit).iter().map(|section| section.place).collect()
+            (tail.catch_up(&transaction)?, tail.places(key, from_version, limit))
         };
         let mut places = index::stream_places(&transaction, key, from_version, limit)?;
+        places.retain(|place| place.batch() < extent.indexed_below);
         places.extend(newest);
         let mut events = Vec::with_capacity(places.len().min(limit));
         for places in places.chunk_by(|one, other| one.batch() == other.batch()) {

@@ -2,9 +2,9 @@
 //!
 //! It can always be made again, so a commit need not reach the disk at once: after a power cut the file is consistent, a little older.
 
+use super::indexer::{self, Indexer};
 use super::pack::{EventRef, Packer};
 use super::tail::{self, CommitKey, Tail};
-use super::writer::{INDEX_AFTER, write};
 use super::{Shared, SqliteLog, connect, migrate};
 use crate::log::sequencer::{Body, Output, Place};
 use anyhow::Context as _;
@@ -58,7 +58,7 @@ impl Followed {
 pub struct Replica {
     path: PathBuf,
     connection: Connection,
-    tail: Arc<Mutex<Tail>>,
+    indexer: Indexer,
     next_position: u64,
     head: watch::Sender<u64>,
 }
@@ -82,7 +82,11 @@ impl Replica {
         let (head, reader_head) = watch::channel(next_position);
         let (queue, _) = flume::bounded(0);
         let shared = Shared { path: path.clone(), queue, head: reader_head, idle_readers: Mutex::default(), tail: tail.clone() };
-        Ok((Self { path, connection, tail, next_position, head }, SqliteLog(Arc::new(shared)), followed))
+        Ok((
+            Self { path, connection, indexer: Indexer::new(tail, indexer::GATHER), next_position, head },
+            SqliteLog(Arc::new(shared)),
+            followed,
+        ))
     }
 
     /// Returns the position that the next event will get.
@@ -104,13 +108,13 @@ impl Replica {
 
     fn try_record(&mut self, commits: &[Vec<Output>], followed: &Followed) -> anyhow::Result<u64> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let before = tail::lock(&self.tail).catch_up(&transaction)?;
+        let before = tail::lock(self.indexer.tail()).catch_up(&transaction)?;
         let mut packer = Packer::new(before);
         for outputs in commits {
             pack(&mut packer, outputs)?;
         }
         followed.store(&transaction)?;
-        Ok(write(transaction, packer, before, &self.tail, INDEX_AFTER)?.next_position)
+        Ok(self.indexer.write(transaction, packer, before)?.next_position)
     }
 }
 

@@ -9,6 +9,7 @@ use domain::id::{CommitId, WorkspaceId};
 use proto::StreamName;
 use rusqlite::Connection;
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A commit's name.
@@ -91,19 +92,60 @@ pub(super) struct Extent {
     pub(super) indexed_below: u64,
 }
 
+/// The commits of some batches, for looking up.
+#[derive(Debug, Default)]
+struct Layer {
+    commits: HashMap<CommitKey, Known>,
+    streams: HashMap<StreamKey, Vec<Section>>,
+    sections: usize,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     indexed_below: u64,
+    /// What is on its way into the index, from there up to batch `split`.
+    sinking: Layer,
+    split: u64,
+    /// What lies above.
+    fresh: Layer,
     next_batch: u64,
-    pub(super) commits: HashMap<CommitKey, Known>,
-    pub(super) streams: HashMap<StreamKey, Vec<Section>>,
-    sections: usize,
+}
+
+/// What the index is to get, in order.
+#[derive(Debug)]
+pub(super) struct Entries {
+    pub(super) commits: Vec<(CommitId, Place)>,
+    pub(super) sections: Vec<(StreamKey, Section)>,
+    /// They are those of all batches from here,
+    pub(super) from: u64,
+    /// to below here.
+    pub(super) below: u64,
+}
+
+impl Layer {
+    fn entries(&self) -> usize {
+        self.commits.len() + self.sections
+    }
 }
 
 impl Tail {
     /// Returns how many entries the index lacks.
     pub(super) fn entries(&self) -> usize {
-        self.commits.len() + self.sections
+        self.sinking.entries() + self.fresh.entries()
+    }
+
+    pub(super) fn commit(&self, key: &CommitKey) -> Option<&Known> {
+        // The first verdict on an id counts.
+        self.sinking.commits.get(key).or_else(|| self.fresh.commits.get(key))
+    }
+
+    pub(super) fn commit_ids(&self) -> impl Iterator<Item = CommitId> {
+        self.sinking.commits.keys().chain(self.fresh.commits.keys()).map(|key| key.id)
+    }
+
+    pub(super) fn last_version(&self, stream: &StreamKey) -> Option<u64> {
+        let last = |layer: &Layer| Some(layer.streams.get(stream)?.last()?.last_version);
+        last(&self.fresh).or_else(|| last(&self.sinking))
     }
 
     /// Brings the tail up to what a transaction sees, and returns how far that is.
@@ -126,28 +168,61 @@ impl Tail {
             return;
         }
         self.next_batch = batches.end;
-        self.sections += outline.sections.len();
+        self.fresh.sections += outline.sections.len();
         for (key, known) in outline.commits {
-            self.commits.entry(key).or_insert(known);
+            self.fresh.commits.entry(key).or_insert(known);
         }
         for (key, section) in outline.sections {
-            self.streams.entry(key).or_default().push(section);
+            self.fresh.streams.entry(key).or_default().push(section);
         }
+    }
+
+    /// Returns all that there is, for the index; until it is there, the tail keeps it apart from what comes.
+    pub(super) fn sink(&mut self) -> Entries {
+        if self.sinking.entries() == 0 {
+            self.sinking = mem::take(&mut self.fresh);
+        } else {
+            // What sank before did not arrive.
+            let fresh = mem::take(&mut self.fresh);
+            self.sinking.sections += fresh.sections;
+            for (key, known) in fresh.commits {
+                self.sinking.commits.entry(key).or_insert(known);
+            }
+            for (key, sections) in fresh.streams {
+                self.sinking.streams.entry(key).or_default().extend(sections);
+            }
+        }
+        self.split = self.next_batch;
+        let mut commits: Vec<_> = self.sinking.commits.iter().map(|(key, known)| (key.id, known.place)).collect();
+        commits.sort_unstable();
+        let mut streams: Vec<_> = self.sinking.streams.iter().collect();
+        streams.sort_unstable_by_key(|(stream, _)| *stream);
+        let sections = streams.into_iter().flat_map(|(stream, sections)| sections.iter().map(|section| (stream.clone(), *section)));
+        Entries { commits, sections: sections.collect(), from: self.indexed_below, below: self.split }
     }
 
     /// Drops what the index has by now.
     pub(super) fn forget_below(&mut self, indexed_below: u64) {
-        if self.indexed_below < indexed_below {
-            // What lies above is read again: who indexes takes all that there is, so it is little.
-            *self = Self { indexed_below, next_batch: indexed_below, ..Self::default() };
+        if indexed_below <= self.indexed_below {
+            return;
+        }
+        self.sinking = Layer::default();
+        self.indexed_below = indexed_below;
+        if indexed_below != self.split {
+            // Another process wrote the index up to somewhere else: what lies above is read again.
+            *self = Self { indexed_below, split: indexed_below, next_batch: indexed_below, ..Self::default() };
         }
     }
 
-    /// Returns where a stream's events from a version on lie.
-    pub(super) fn sections(&self, key: &StreamKey, from_version: u64, limit: usize) -> &[Section] {
-        let all = self.streams.get(key).map_or(&[][..], Vec::as_slice);
-        let wanted = &all[all.partition_point(|section| section.last_version < from_version)..];
-        &wanted[..wanted.len().min(limit)]
+    /// Returns where a stream's events from a version on lie, `limit` places and perhaps more.
+    pub(super) fn places(&self, key: &StreamKey, from_version: u64, limit: usize) -> Vec<Place> {
+        let mut places = Vec::new();
+        for layer in [&self.sinking, &self.fresh] {
+            let all = layer.streams.get(key).map_or(&[][..], Vec::as_slice);
+            let wanted = &all[all.partition_point(|section| section.last_version < from_version)..];
+            places.extend(wanted.iter().take(limit).map(|section| section.place));
+        }
+        places
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Request;
 use super::filter::{self, Filter};
 use super::index;
+use super::indexer::Indexer;
 use super::pack::{EventRef, Packer};
 use super::reader::verdict_at;
 use super::tail::{self, CommitKey, Extent, StreamKey, Tail};
@@ -11,9 +12,8 @@ use crate::log::{AppendError, Appended, Commit, Conflict, LogFull, StreamAppend,
 use anyhow::Context as _;
 use domain::id::CommitId;
 use proto::NewEvent;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -25,13 +25,6 @@ const GROUP_EVENTS_MAX: usize = 8_192;
 
 /// Streams whose heads are remembered, about 150 bytes each; beyond that all are forgotten and read again.
 const HEADS_MAX: usize = 100_000;
-
-/// How many entries, of commits and of their streams, may wait for the index. Fewer cost more pages written for each; more cost memory,
-/// about 200 bytes each, the time to read them at the next start, and a longer pause when they are written.
-pub(super) const INDEX_AFTER: usize = 32_768;
-
-/// An idle writer writes the index when this many entries wait for it: below, the next start reads them in no time.
-const INDEX_IDLE_MIN: usize = 1_024;
 
 /// How long a writer without work counts as busy.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -47,9 +40,7 @@ const UNKNOWN: i64 = -1;
 
 pub(super) struct Writer {
     connection: Connection,
-    tail: Arc<Mutex<Tail>>,
-    /// Entries after which the index is written.
-    index_after: usize,
+    indexer: Indexer,
     extent: Extent,
     /// The last versions of streams, as long as nobody else writes.
     heads: HashMap<StreamKey, u64>,
@@ -63,10 +54,10 @@ pub(super) struct Writer {
 type Answer = Result<Appended, AppendError>;
 
 impl Writer {
-    pub(super) fn new(connection: Connection, tail: Arc<Mutex<Tail>>, index_after: usize) -> anyhow::Result<Self> {
+    pub(super) fn new(connection: Connection, indexer: Indexer) -> anyhow::Result<Self> {
         let data_version = data_version(&connection)?;
-        let extent = tail::lock(&tail).catch_up(&connection).context("reading what is not in the index")?;
-        Ok(Self { connection, tail, index_after, extent, heads: HashMap::new(), ids: Ids::default(), data_version, has_written: false })
+        let extent = tail::lock(indexer.tail()).catch_up(&connection).context("reading what is not in the index")?;
+        Ok(Self { connection, indexer, extent, heads: HashMap::new(), ids: Ids::default(), data_version, has_written: false })
     }
 
     pub(super) fn head(&self) -> u64 {
@@ -79,7 +70,7 @@ impl Writer {
             let first = match requests.recv_timeout(IDLE_AFTER) {
                 Ok(first) => first,
                 Err(flume::RecvTimeoutError::Timeout) => {
-                    self.index_when_idle();
+                    self.index_while_idle(requests);
                     let Ok(first) = requests.recv() else { break };
                     first
                 }
@@ -98,13 +89,13 @@ impl Writer {
                 drop(request.reply.send(answer));
             }
         }
-        self.index_when_idle();
+        self.index_while_idle(requests);
     }
 
     fn commit(&mut self, group: &[Request]) -> anyhow::Result<Vec<Answer>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (answers, packer) = {
-            let mut tail = tail::lock(&self.tail);
+            let mut tail = tail::lock(self.indexer.tail());
             let version = data_version(&transaction)?;
             if version != self.data_version {
                 self.extent = tail.catch_up(&transaction)?;
@@ -122,31 +113,28 @@ impl Writer {
             let answers = group.iter().map(|request| judge.apply(&request.commit)).collect::<anyhow::Result<_>>()?;
             (answers, judge.packer)
         };
-        self.extent = write(transaction, packer, self.extent, &self.tail, self.index_after)?;
+        self.extent = self.indexer.write(transaction, packer, self.extent)?;
         self.has_written = true;
         Ok(answers)
     }
 
-    /// Brings the index up to date, which makes the next start quick. Without it everything works the same.
-    fn index_when_idle(&mut self) {
+    /// Brings the index up to date until there is something else to do, which makes the next start quick. Without it everything works the same.
+    fn index_while_idle(&mut self, requests: &flume::Receiver<Request>) {
         // Who only reads leaves it to those who write.
-        if !std::mem::take(&mut self.has_written) || tail::lock(&self.tail).entries() < INDEX_IDLE_MIN {
+        if !std::mem::take(&mut self.has_written) {
             return;
         }
-        if let Err(error) = self.index_all() {
-            tracing::warn!(error = format!("{error:#}"), "the log's index could not be written, what it lacks stays in memory");
+        while requests.is_empty() {
+            match self.indexer.write_idle(&mut self.connection) {
+                Ok(Some(indexed_below)) => self.extent.indexed_below = indexed_below,
+                Ok(None) => return,
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "the log's index could not be written, what it lacks stays in memory");
+                    return;
+                }
+            }
         }
-        self.data_version = UNKNOWN;
-    }
-
-    fn index_all(&mut self) -> anyhow::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut tail = tail::lock(&self.tail);
-        let extent = tail.catch_up(&transaction)?;
-        index::flush(&transaction, &tail, extent.next_batch)?;
-        transaction.commit()?;
-        tail.forget_below(extent.next_batch);
-        Ok(())
     }
 
     /// Forgets what the failed transaction made us believe, and answers everybody who waited for it.
@@ -160,34 +148,6 @@ impl Writer {
         };
         (0..waiting).map(|_| Err(answer())).collect()
     }
-}
-
-/// Ends a transaction: writes what was packed, and the index when enough waits for it. Returns how far the log goes then.
-pub(super) fn write(
-    transaction: Transaction<'_>,
-    packer: Packer,
-    before: Extent,
-    tail: &Mutex<Tail>,
-    index_after: usize,
-) -> anyhow::Result<Extent> {
-    let next_position = packer.next_position();
-    let (batches, outline) = packer.into_batches();
-    index::insert(&transaction, &batches)?;
-    let written = before.next_batch..before.next_batch + batches.len() as u64;
-    let mut after = Extent { next_batch: written.end, next_position, ..before };
-    {
-        let tail = tail::lock(tail);
-        if tail.entries() + outline.entries() >= index_after {
-            index::flush(&transaction, &tail, before.next_batch)?;
-            after.indexed_below = before.next_batch;
-        }
-    }
-    // Only what is in the file is in the tail.
-    transaction.commit()?;
-    let mut tail = tail::lock(tail);
-    tail.forget_below(after.indexed_below);
-    tail.add(written, outline);
-    Ok(after)
 }
 
 /// Returns the first request and what waits behind it, up to a group.
@@ -242,7 +202,7 @@ impl Judge<'_> {
     }
 
     fn verdict(&mut self, key: CommitKey) -> anyhow::Result<Option<Verdict>> {
-        let known = self.packer.verdict(&key).or_else(|| self.tail.commits.get(&key).map(|known| &known.verdict));
+        let known = self.packer.verdict(&key).or_else(|| self.tail.commit(&key).map(|known| &known.verdict));
         match known {
             Some(verdict) => Ok(Some(verdict.clone())),
             None if !self.is_indexed || self.ids.is_new(key.id) => Ok(None),
@@ -254,8 +214,8 @@ impl Judge<'_> {
         if let Some(last) = self.heads.get(stream) {
             return Ok(Some(*last));
         }
-        let last = match self.tail.streams.get(stream).and_then(|sections| sections.last()) {
-            Some(section) => Some(section.last_version),
+        let last = match self.tail.last_version(stream) {
+            Some(last) => Some(last),
             None => index::last_version(self.connection, stream)?,
         };
         if let Some(last) = last {
@@ -283,7 +243,7 @@ impl Ids {
             return Ok(());
         }
         let mut filter = Filter::for_ids(usize::try_from(extent.next_position)?);
-        tail.commits.keys().for_each(|key| filter.add(key.id));
+        tail.commit_ids().for_each(|id| filter.add(id));
         index::each_commit_id(connection, |id| filter.add(id))?;
         *self = Self { filter: Some(filter), lookups: 0 };
         Ok(())
