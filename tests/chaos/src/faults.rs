@@ -63,6 +63,7 @@ impl System {
             Fault::KillBroker(number) => self.broker("kill", number).await,
             Fault::FreezeBroker(number) => self.broker("stop", number).await,
             Fault::RestartBroker(number) => self.broker("term", number).await,
+            Fault::FillBroker(number) => self.broker("fill", number).await,
             Fault::FreezeBrokersBut(spared) => {
                 for number in (0..BROKERS).filter(|number| *number != spared) {
                     self.broker("stop", number).await?;
@@ -94,7 +95,7 @@ impl System {
 
     async fn end(&self, fault: Fault) -> anyhow::Result<()> {
         match fault {
-            Fault::KillBroker(number) | Fault::RestartBroker(number) => self.broker("start", number).await,
+            Fault::KillBroker(number) | Fault::RestartBroker(number) | Fault::FillBroker(number) => self.broker("start", number).await,
             Fault::FreezeBroker(number) => self.broker("cont", number).await,
             Fault::FreezeBrokersBut(spared) => {
                 for number in (0..BROKERS).filter(|number| *number != spared) {

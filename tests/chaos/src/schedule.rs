@@ -68,6 +68,8 @@ pub(crate) enum Fault {
     FreezeBroker(usize),
     /// Asked to end, and started again.
     RestartBroker(usize),
+    /// Its disk is full, which ends it; it is started again when there is room.
+    FillBroker(usize),
     /// All but this one: nothing can be acknowledged, and the controllers have no majority.
     FreezeBrokersBut(usize),
     Kill(Who),
@@ -88,6 +90,7 @@ impl Fault {
             Self::KillBroker(_) => "broker killed",
             Self::FreezeBroker(_) => "broker frozen",
             Self::RestartBroker(_) => "broker restarted",
+            Self::FillBroker(_) => "broker's disk full",
             Self::FreezeBrokersBut(_) => "two brokers frozen",
             Self::Kill(Who::Sequencer(_)) => "sequencer killed",
             Self::Kill(Who::Projector) => "projector killed",
@@ -112,7 +115,11 @@ impl Fault {
     /// Returns what it keeps busy: there, only one fault happens at a time.
     fn lanes(self) -> Vec<Lane> {
         match self {
-            Self::KillBroker(_) | Self::FreezeBroker(_) | Self::RestartBroker(_) | Self::FreezeBrokersBut(_) => vec![Lane::Brokers],
+            Self::KillBroker(_)
+            | Self::FreezeBroker(_)
+            | Self::RestartBroker(_)
+            | Self::FillBroker(_)
+            | Self::FreezeBrokersBut(_) => vec![Lane::Brokers],
             Self::Kill(who) | Self::Freeze(who) => vec![Lane::Process(who)],
             Self::KillBothSequencers => vec![Lane::Process(Who::Sequencer(0)), Lane::Process(Who::Sequencer(1))],
             Self::Cut(door, _) | Self::Silence(door, _) | Self::Slow(door, _) => vec![Lane::Line(door)],
@@ -173,7 +180,7 @@ pub(crate) fn plan(seed: u64, length_ms: u64, choice: &Choice) -> Vec<Planned> {
             if at_ms + lasts_ms > length_ms {
                 return planned;
             }
-            let needs_start = matches!(fault, Fault::KillBroker(_) | Fault::RestartBroker(_));
+            let needs_start = matches!(fault, Fault::KillBroker(_) | Fault::RestartBroker(_) | Fault::FillBroker(_));
             let rest_ms = if needs_start { BROKER_START_MS } else { GAP_MS.start };
             for lane in fault.lanes() {
                 free_at.insert(lane, at_ms + lasts_ms + rest_ms);
@@ -195,6 +202,7 @@ fn deal(random: &mut StdRng) -> Vec<Fault> {
         Fault::KillBroker(broker(random)),
         Fault::FreezeBroker(broker(random)),
         Fault::RestartBroker(broker(random)),
+        Fault::FillBroker(broker(random)),
         Fault::FreezeBrokersBut(broker(random)),
         Fault::Kill(Who::Sequencer(sequencer(random))),
         Fault::Freeze(Who::Sequencer(0)),
@@ -231,7 +239,7 @@ mod tests {
     fn every_kind_of_fault_comes_in_a_few_minutes() {
         for seed in 0..20 {
             let kinds: HashSet<_> = plan(seed, 300_000, &Choice::default()).iter().map(|planned| planned.fault.kind()).collect();
-            assert_eq!(kinds.len(), 16, "seed {seed} has {kinds:?}");
+            assert_eq!(kinds.len(), 17, "seed {seed} has {kinds:?}");
         }
     }
 
@@ -239,7 +247,7 @@ mod tests {
     fn the_short_run_has_every_kind_of_fault() {
         // Seconds and seed as in infra/setup/live.sh.
         let kinds: HashSet<_> = plan(1, 75_000, &Choice::default()).iter().map(|planned| planned.fault.kind()).collect();
-        assert_eq!(kinds.len(), 16, "{kinds:?}");
+        assert_eq!(kinds.len(), 17, "{kinds:?}");
     }
 
     #[test]
