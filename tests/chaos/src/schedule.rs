@@ -115,11 +115,9 @@ impl Fault {
     /// Returns what it keeps busy: there, only one fault happens at a time.
     fn lanes(self) -> Vec<Lane> {
         match self {
-            Self::KillBroker(_)
-            | Self::FreezeBroker(_)
-            | Self::RestartBroker(_)
-            | Self::FillBroker(_)
-            | Self::FreezeBrokersBut(_) => vec![Lane::Brokers],
+            Self::KillBroker(_) | Self::FreezeBroker(_) | Self::RestartBroker(_) | Self::FillBroker(_) | Self::FreezeBrokersBut(_) => {
+                vec![Lane::Brokers]
+            }
             Self::Kill(who) | Self::Freeze(who) => vec![Lane::Process(who)],
             Self::KillBothSequencers => vec![Lane::Process(Who::Sequencer(0)), Lane::Process(Who::Sequencer(1))],
             Self::Cut(door, _) | Self::Silence(door, _) | Self::Slow(door, _) => vec![Lane::Line(door)],

@@ -20,6 +20,13 @@ use tokio::sync::watch;
 /// Most commits in one transaction: the last one's answer waits for all of them.
 const GROUP_COMMITS_MAX: usize = 512;
 
+/// Groups that are larger are answered by another thread, while the next one is written: waking up so many takes as long as packing them.
+/// For a smaller one that detour would take longer.
+const ANSWERED_BY_WRITER_MAX: usize = 16;
+
+/// Groups that wait to be answered; more make the writer wait.
+const ANSWERS_AHEAD_MAX: usize = 4;
+
 /// Most events in one transaction before it takes no further commit, for the same reason.
 const GROUP_EVENTS_MAX: usize = 8_192;
 
@@ -53,6 +60,9 @@ pub(super) struct Writer {
 
 type Answer = Result<Appended, AppendError>;
 
+/// A group with what is said to each of it.
+type Answered = (Vec<Request>, Vec<Answer>);
+
 impl Writer {
     pub(super) fn new(connection: Connection, indexer: Indexer) -> anyhow::Result<Self> {
         let data_version = data_version(&connection)?;
@@ -66,6 +76,18 @@ impl Writer {
 
     /// Serves requests until every handle on the log is gone.
     pub(super) fn run(mut self, requests: &flume::Receiver<Request>, head: &watch::Sender<u64>) {
+        let (answered, answers) = flume::bounded(ANSWERS_AHEAD_MAX);
+        std::thread::scope(|scope| {
+            let answering = std::thread::Builder::new().name("log-answers".to_owned());
+            if let Err(error) = answering.spawn_scoped(scope, || answers.into_iter().for_each(answer)) {
+                tracing::warn!(error = %error, "no thread for the log's answers: its writer gives them all");
+            }
+            self.serve(requests, head, &answered);
+            drop(answered);
+        });
+    }
+
+    fn serve(&mut self, requests: &flume::Receiver<Request>, head: &watch::Sender<u64>, answered: &flume::Sender<Answered>) {
         loop {
             let first = match requests.recv_timeout(IDLE_AFTER) {
                 Ok(first) => first,
@@ -84,9 +106,10 @@ impl Writer {
             };
             let next_position = self.extent.next_position;
             head.send_if_modified(|head| std::mem::replace(head, next_position) != next_position);
-            for (request, answer) in group.into_iter().zip(answers) {
-                // The asker may have given up; the commit stands all the same.
-                drop(request.reply.send(answer));
+            if group.len() <= ANSWERED_BY_WRITER_MAX {
+                answer((group, answers));
+            } else if let Err(unsent) = answered.send((group, answers)) {
+                answer(unsent.into_inner());
             }
         }
         self.index_while_idle(requests);
@@ -147,6 +170,13 @@ impl Writer {
             if is_full { AppendError::Full(LogFull) } else { AppendError::Unknown(anyhow::anyhow!("the log could not write: {error:#}")) }
         };
         (0..waiting).map(|_| Err(answer())).collect()
+    }
+}
+
+fn answer((group, answers): Answered) {
+    for (request, answer) in group.into_iter().zip(answers) {
+        // The asker may have given up; the commit stands all the same.
+        drop(request.reply.send(answer));
     }
 }
 
