@@ -36,6 +36,13 @@ const FETCH_BYTES: usize = 2 * EVENT_BYTES_MAX;
 /// and librdkafka's second would be the time between two of them.
 const FETCH_AGAIN_MS: u32 = 10;
 
+/// Jobs that wait here while all workers are busy; only then is the topic paused. A reader that was paused needs up to a second until records
+/// flow again, so jobs that take less would be begun a second apart. They are small: what an event says.
+const WAITING_MAX: usize = 100;
+
+/// With fewer, records may flow again: so that more are here before these are done.
+const WAITING_FEW: usize = WAITING_MAX / 2;
+
 /// Jobs that are remembered as begun: far more than are handed out in the second that a crash repeats.
 const KNOWN_MAX: usize = 10_000;
 
@@ -124,8 +131,9 @@ async fn hand_over(
 
 /// Does the jobs on the processor's topic, at most `workers` at a time, until shutdown; then waits a little for those that run.
 ///
-/// While all workers are busy its partitions are paused, but the group is still answered: work that takes longer than the group's
-/// patience (`max.poll.interval.ms`) keeps its place, and what waits on the topic is not fetched in vain.
+/// While all workers are busy a few jobs are fetched, then its partitions are paused; but the group is still answered: work that takes
+/// longer than the group's patience (`max.poll.interval.ms`) keeps its place. What waits here of a partition that moves to another
+/// worker is left to that one.
 ///
 /// # Errors
 /// When the brokers refuse us, or the log cannot be read.
@@ -147,27 +155,32 @@ pub async fn work_off<L: Log, P: Processor>(
     let pool = Arc::new(Pool::new(log, processor, workers, Unrecorded::Wait, surroundings));
     let mut jobs: JoinSet<anyhow::Result<(i32, i64, Done)>> = JoinSet::new();
     let mut desk = Ledgers { topic, records: &records, partitions: HashMap::new(), known: Known::default() };
-    let mut is_paused = false;
+    let (mut waiting, mut is_paused) = (VecDeque::new(), false);
     loop {
-        let is_busy = jobs.len() >= workers.get();
-        if is_busy {
-            // Again each time: partitions that were given to us meanwhile are not paused.
-            records.pause(&records.assignment()?).context("pausing the reader of jobs")?;
-        } else if is_paused {
-            records.resume(&records.assignment()?).context("resuming the reader of jobs")?;
-        }
-        is_paused = is_busy;
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            Some(ended) = jobs.join_next() => desk.settle(ended.context("a job's task failed")??),
-            record = next(&records) => if let Some((partition, offset, event)) = desk.take(&record?) {
+        while jobs.len() < workers.get()
+            && let Some(record) = waiting.pop_front()
+        {
+            if let Some((partition, offset, event)) = desk.take(&record)? {
                 let pool = pool.clone();
                 jobs.spawn(async move {
                     catch_up(&pool.log, &event).await?;
                     Ok((partition, offset, pool.work(event).await?))
                 });
-            },
+            }
+        }
+        if waiting.len() >= WAITING_MAX {
+            // Again each time: partitions that were given to us meanwhile are not paused.
+            records.pause(&records.assignment()?).context("pausing the reader of jobs")?;
+            is_paused = true;
+        } else if is_paused && waiting.len() <= WAITING_FEW {
+            records.resume(&records.assignment()?).context("resuming the reader of jobs")?;
+            is_paused = false;
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(ended) = jobs.join_next() => desk.settle(ended.context("a job's task failed")??),
+            record = next(&records) => waiting.push_back(record?),
         }
     }
     let drained = tokio::time::timeout(DRAIN, async {
@@ -205,17 +218,21 @@ struct Ledgers<'a> {
 }
 
 impl Ledgers<'_> {
-    /// Returns the job of a record, unless it is none, or was begun here before.
-    fn take(&mut self, record: &BorrowedMessage<'_>) -> Option<(i32, i64, Recorded)> {
+    /// Returns the job of a record, unless it is none, was begun here before, or is another worker's by now.
+    fn take(&mut self, record: &BorrowedMessage<'_>) -> anyhow::Result<Option<(i32, i64, Recorded)>> {
         let (partition, offset) = (record.partition(), record.offset());
+        let owned = self.records.assignment().context("asking which partitions of jobs are ours")?;
+        if owned.find_partition(&self.topic, partition).is_none() {
+            return Ok(None);
+        }
         let ledger = self.partitions.entry(partition).or_default();
         if ledger.unfinished.contains(&offset) {
-            return None;
+            return Ok(None);
         }
         match event_from_record(record) {
             Ok(Some(event)) if self.known.is_new(event.id) => {
                 ledger.begin(offset);
-                return Some((partition, offset, event));
+                return Ok(Some((partition, offset, event)));
             }
             Ok(Some(event)) => {
                 tracing::debug!(topic = self.topic, partition, offset, event.id = %event.id, "skipped a job that was handed out twice")
@@ -227,7 +244,7 @@ impl Ledgers<'_> {
         }
         ledger.skip(offset);
         self.tick_off(partition);
-        None
+        Ok(None)
     }
 
     fn settle(&mut self, (partition, offset, done): (i32, i64, Done)) {

@@ -260,9 +260,10 @@ async fn partitions_that_moved_away_from_a_busy_worker_flow_again_when_they_come
     make(&stays.log, 1..2).await;
     until("the job to begin", 30, async || book.begun.load(Ordering::SeqCst) == 1).await;
     takes(Duration::ZERO);
+    // More than wait at a worker: its partitions are paused when they move.
+    make(&stays.log, 2..202).await;
     let leaves = Worker::start(&settings, Clerk(book.clone(), "leaves")).await;
-    make(&stays.log, 2..42).await;
-    until("the jobs of both", 60, async || book.done.lock().unwrap().len() >= 41).await;
+    until("the jobs of both", 60, async || book.done.lock().unwrap().len() >= 201).await;
     leaves.stop().await;
     let done = book.done.lock().unwrap().clone();
     let moved: Vec<_> = done.iter().filter(|(_, who)| *who == "leaves").map(|(event, _)| event.to_string()).collect();
@@ -271,6 +272,35 @@ async fn partitions_that_moved_away_from_a_busy_worker_flow_again_when_they_come
     let again = hand_out_again(&settings, |key| moved.iter().any(|event| event == key)).await;
     until("the jobs that come back", 30, async || book.done.lock().unwrap().len() == done.len() + again).await;
     finish(settings, sequencer, vec![stays]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn short_jobs_that_wait_for_each_other_do_not_wait_for_the_reader() {
+    let (settings, folder, sequencer) = prepared("short").await;
+    let book = Arc::new(Book::default());
+    // They are on the topic before anybody works, as after a failure.
+    let copy = folder.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    let log = KafkaLog::open(settings.clone(), &copy).await.unwrap();
+    let (desks, door, stop) =
+        (vec![Desk::of(Arc::new(Clerk(book.clone(), "desk")), &settings)], settings.clone(), CancellationToken::new());
+    let (token, _ends) = (stop.clone(), stop.clone().drop_guard());
+    let handing_out = tokio::spawn(async move { hand_out(desks, &door, token).await });
+    make(&log, 1..601).await;
+    until("all jobs on the topic", 30, async || jobs_on_topic(&settings) == 600).await;
+    let worker = Worker::start(&settings, Clerk(book.clone(), "a")).await;
+    // One a second of each partition would take a minute.
+    until("600 jobs", 25, async || book.done.lock().unwrap().len() >= 600).await;
+    stop.cancel();
+    handing_out.await.unwrap().unwrap();
+    finish(settings, sequencer, vec![worker]).await;
+}
+
+fn jobs_on_topic(settings: &Settings) -> i64 {
+    let reader: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
+    let topic = topic(settings, Clerk::NAME);
+    let records = |partition| reader.fetch_watermarks(&topic, partition, Duration::from_secs(10)).map(|(first, end)| end - first);
+    (0..12).map(|partition| records(partition).unwrap()).sum()
 }
 
 #[tokio::test]
