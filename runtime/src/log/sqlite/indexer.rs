@@ -48,22 +48,15 @@ impl Indexer {
 
     /// Writes what was packed, and commits. Returns how far the log goes then.
     pub(super) fn write(&mut self, transaction: Transaction<'_>, packer: Packer, before: Extent) -> anyhow::Result<Extent> {
-        let written = self.try_write(transaction, packer, before);
-        if written.is_err() {
-            self.job = None;
-        }
-        written
-    }
-
-    fn try_write(&mut self, transaction: Transaction<'_>, packer: Packer, before: Extent) -> anyhow::Result<Extent> {
         let next_position = packer.next_position();
         let (batches, outline) = packer.into_batches();
         index::insert(&transaction, &batches)?;
         let written = before.next_batch..before.next_batch + batches.len() as u64;
         let step = (STEP_PER_NEW * outline.entries()).max(self.gather / STEPS_MAX);
-        let indexed_below = self.step(&transaction, before.indexed_below, self.gather, step)?;
-        // Only what is in the file is in the tail.
+        let (indexed_below, job) = self.step(&transaction, before.indexed_below, self.gather, step)?;
+        // Only what is in the file is in the tail, or done of the job.
         transaction.commit()?;
+        self.job = job;
         let mut tail = tail::lock(&self.tail);
         tail.forget_below(indexed_below);
         tail.add(written.clone(), outline);
@@ -75,41 +68,31 @@ impl Indexer {
         if self.job.is_none() && tail::lock(&self.tail).entries() < self.gather.min(IDLE_MIN) {
             return Ok(None);
         }
-        let indexed_below = self.try_write_idle(connection);
-        if indexed_below.is_err() {
-            self.job = None;
-        }
-        indexed_below.map(Some)
-    }
-
-    fn try_write_idle(&mut self, connection: &mut Connection) -> anyhow::Result<u64> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let extent = tail::lock(&self.tail).catch_up(&transaction)?;
-        let indexed_below = self.step(&transaction, extent.indexed_below, 0, self.gather.div_ceil(IDLE_STEPS))?;
+        let (indexed_below, job) = self.step(&transaction, extent.indexed_below, 0, self.gather.div_ceil(IDLE_STEPS))?;
         transaction.commit()?;
+        self.job = job;
         tail::lock(&self.tail).forget_below(indexed_below);
-        Ok(indexed_below)
+        Ok(Some(indexed_below))
     }
 
-    /// Takes a step of the job that there is, or that begins if at least `gather` entries wait for one. Returns where the index ends.
-    fn step(&mut self, connection: &Connection, indexed_below: u64, gather: usize, entries: usize) -> anyhow::Result<u64> {
+    /// Takes a step of the job that there is, or that begins if at least `gather` entries wait for one. Returns where the index ends once the
+    /// transaction is committed, and what is left of the job: if it is not committed, all of it is done again.
+    fn step(&mut self, connection: &Connection, indexed_below: u64, gather: usize, entries: usize) -> anyhow::Result<(u64, Option<Job>)> {
         // Another process may have written the index.
-        self.job.take_if(|job| job.entries.from != indexed_below);
-        let mut job = match self.job.take() {
+        let mut job = match self.job.take().filter(|job| job.entries.from == indexed_below) {
             Some(job) => job,
             None => {
                 let mut tail = tail::lock(&self.tail);
                 if tail.entries() < gather {
-                    return Ok(indexed_below);
+                    return Ok((indexed_below, None));
                 }
                 Job { entries: tail.sink(), commits_done: 0, sections_done: 0 }
             }
         };
-        if job.step(connection, entries.max(1))? {
-            return Ok(job.entries.below);
-        }
-        self.job = Some(job);
-        Ok(indexed_below)
+        let is_done = job.step(connection, entries.max(1))?;
+        Ok(if is_done { (job.entries.below, None) } else { (indexed_below, Some(job)) })
     }
 }
 

@@ -34,7 +34,7 @@ use std::time::Duration;
 use tail::{CommitKey, StreamKey, Tail};
 use tokio::sync::{oneshot, watch};
 
-/// Most commits that wait for the writer; more make `append` wait. Two full batches: one being written, one to follow.
+/// Most commits that wait for the writer; more make `append` wait. Two full groups: one being written, one to follow.
 const QUEUE_COMMITS_MAX: usize = 1_024;
 
 /// Idle reader connections that are kept; each costs a file handle and its page cache.

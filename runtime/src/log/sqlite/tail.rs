@@ -126,6 +126,18 @@ impl Layer {
     fn entries(&self) -> usize {
         self.commits.len() + self.sections
     }
+
+    /// Adds what lies above everything that there is.
+    fn add(&mut self, commits: HashMap<CommitKey, Known>, sections: impl IntoIterator<Item = (StreamKey, Section)>) {
+        for (key, known) in commits {
+            // The first verdict on an id counts.
+            self.commits.entry(key).or_insert(known);
+        }
+        for (key, section) in sections {
+            self.streams.entry(key).or_default().push(section);
+            self.sections += 1;
+        }
+    }
 }
 
 impl Tail {
@@ -168,29 +180,19 @@ impl Tail {
             return;
         }
         self.next_batch = batches.end;
-        self.fresh.sections += outline.sections.len();
-        for (key, known) in outline.commits {
-            self.fresh.commits.entry(key).or_insert(known);
-        }
-        for (key, section) in outline.sections {
-            self.fresh.streams.entry(key).or_default().push(section);
-        }
+        self.fresh.add(outline.commits, outline.sections);
     }
 
     /// Returns all that there is, for the index; until it is there, the tail keeps it apart from what comes.
     pub(super) fn sink(&mut self) -> Entries {
+        let fresh = mem::take(&mut self.fresh);
         if self.sinking.entries() == 0 {
-            self.sinking = mem::take(&mut self.fresh);
+            self.sinking = fresh;
         } else {
             // What sank before did not arrive.
-            let fresh = mem::take(&mut self.fresh);
-            self.sinking.sections += fresh.sections;
-            for (key, known) in fresh.commits {
-                self.sinking.commits.entry(key).or_insert(known);
-            }
-            for (key, sections) in fresh.streams {
-                self.sinking.streams.entry(key).or_default().extend(sections);
-            }
+            let sections =
+                fresh.streams.into_iter().flat_map(|(key, sections)| sections.into_iter().map(move |section| (key.clone(), section)));
+            self.sinking.add(fresh.commits, sections);
         }
         self.split = self.next_batch;
         let mut commits: Vec<_> = self.sinking.commits.iter().map(|(key, known)| (key.id, known.place)).collect();
@@ -206,9 +208,10 @@ impl Tail {
         if indexed_below <= self.indexed_below {
             return;
         }
-        self.sinking = Layer::default();
-        self.indexed_below = indexed_below;
-        if indexed_below != self.split {
+        if indexed_below == self.split {
+            self.sinking = Layer::default();
+            self.indexed_below = indexed_below;
+        } else {
             // Another process wrote the index up to somewhere else: what lies above is read again.
             *self = Self { indexed_below, split: indexed_below, next_batch: indexed_below, ..Self::default() };
         }
