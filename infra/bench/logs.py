@@ -138,7 +138,7 @@ def log_kafka() -> str:
     rows = []
     for level in report["appends"]:
         rows.append([level["clients"], "raw produce + consume", *figures(level["raw"]), "", ""])
-        for name, key in (("ClipFlow, commit → verdict", "log"), ("ClipFlow, sequencer in another process", "log_sequencer_elsewhere")):
+        for name, key in (("raw, two hops as the log's", "raw_two_hops"), ("ClipFlow, commit → verdict", "log"), ("ClipFlow, sequencer in another process", "log_sequencer_elsewhere")):
             ours = level[key]
             rows.append(["", name, *figures(ours["figures"]), f"{ours['throughput_to_raw']:.2f}×", f"{ours['p99_to_raw']:.2f}×"])
     return table(["clients", f"{report['brokers']} broker(s)", "per second", "p50", "p99", "throughput ÷ raw", "p99 ÷ raw"], rows)

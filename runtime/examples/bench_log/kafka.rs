@@ -3,23 +3,21 @@
 //! Raw is one hop: a producer with the log's settings writes the bytes of a commit to a topic of one partition, a consumer with the log's
 //! settings reads it back, and whoever sent it waits for that. The log is two hops with a judge between them. Both are on the same brokers and in
 //! this process, sequencer included, and take turns. Nobody's latency leaves out anything: it is from the call to the answer.
+//! A third one sends the log's two records of each commit through the same client library and judges nothing: what the protocol costs whoever speaks it.
 
+use crate::raw::{Hops, Raw};
 use crate::rounds::{PAYLOAD_BYTES, ROUND, Round, Writer, median, medians, next, progress, round, runs};
 use domain::id::WorkspaceId;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use runtime::log::kafka::{KafkaLog, Layout, Settings, init, sequence};
 use runtime::log::{Log, Partition};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,16 +27,13 @@ const CLIENTS: [usize; 3] = [1, 16, 256];
 /// Commits before the first round: connections, topics and the broker's compiler are warm then.
 const WARM_UP_COMMITS: u64 = 200;
 
-/// How long an answer may take before the measurement is given up.
-const DEADLINE_MS: u128 = 30_000;
-
 pub(crate) const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::from_u128(1));
 
 /// A log of our own with its sequencer.
 pub(crate) struct Bench {
     pub(crate) settings: Settings,
     pub(crate) log: KafkaLog,
-    layout: Layout,
+    pub(crate) layout: Layout,
     stop: CancellationToken,
     sequencer: JoinHandle<anyhow::Result<()>>,
 }
@@ -81,9 +76,9 @@ impl Bench {
     }
 
     /// Deletes the topics, and `others`.
-    pub(crate) async fn remove(self, others: &[&str]) {
+    pub(crate) async fn remove(self, others: &[String]) {
         let topics = [self.settings.commits(), self.settings.events(), self.settings.generation()];
-        let all: Vec<&str> = topics.iter().map(String::as_str).chain(others.iter().copied()).collect();
+        let all: Vec<&str> = topics.iter().map(String::as_str).chain(others.iter().map(String::as_str)).collect();
         drop(self.log);
         admin(&self.settings).delete_topics(&all, &options()).await.unwrap();
     }
@@ -111,30 +106,37 @@ pub(crate) async fn report(clients: &[&str]) -> Value {
             log.append(next(first, number)).await.unwrap();
         }
     }
-    let raw = Raw::start(&here).await;
-    for _ in 0..WARM_UP_COMMITS {
-        raw.client.ask().await;
+    let (one_hop, two_hops) = (Raw::start(&here, Hops::One).await, Raw::start(&here, Hops::Two).await);
+    for raw in [&one_hop, &two_hops] {
+        for _ in 0..WARM_UP_COMMITS {
+            raw.client.ask().await;
+        }
     }
     let mut appends = Vec::new();
     for clients in levels {
-        let (mut with_raw, mut with_here, mut with_elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut with_raw, mut with_two, mut with_here, mut with_elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for run in 0..runs() {
-            progress(&format!("{clients} clients, run {} of {}: raw, the log, the log with its sequencer elsewhere", run + 1, runs()));
-            with_raw.push(raw_round(&raw, clients).await);
+            progress(&format!(
+                "{clients} clients, run {} of {}: raw, raw in two hops, the log, the log with its sequencer elsewhere",
+                run + 1,
+                runs()
+            ));
+            with_raw.push(raw_round(&one_hop, clients).await);
+            with_two.push(raw_round(&two_hops, clients).await);
             with_here.push(log_round(&here.log, clients, &writer).await);
             with_elsewhere.push(log_round(&elsewhere.log, clients, &writer).await);
         }
         appends.push(json!({
-            "clients": clients, "raw": medians(&with_raw),
+            "clients": clients, "raw": medians(&with_raw), "raw_two_hops": beside(&with_two, &with_raw),
             "log": beside(&with_here, &with_raw), "log_sequencer_elsewhere": beside(&with_elsewhere, &with_raw),
         }));
     }
-    let raw_topic = raw.topic.clone();
-    raw.stop();
+    let mut raw_topics = one_hop.stop();
+    raw_topics.extend(two_hops.stop());
     here.stop_sequencer().await;
     elsewhere.stop_sequencer().await;
     let brokers = here.layout.replication;
-    here.remove(&[&raw_topic]).await;
+    here.remove(&raw_topics).await;
     elsewhere.remove(&[]).await;
     json!({ "runs": runs(), "brokers": brokers, "payload_bytes": PAYLOAD_BYTES, "round_ms": ROUND.as_millis(), "appends": appends })
 }
@@ -176,80 +178,9 @@ async fn raw_round(raw: &Raw, clients: usize) -> Round {
                 async move { client.ask().await }
             }
         },
-        async {},
+        raw.client.until_all_arrived(),
     )
     .await
-}
-
-type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>;
-
-/// The producer, the consumer and who waits.
-struct Raw {
-    topic: String,
-    client: RawClient,
-    stop: Arc<AtomicBool>,
-    reader: std::thread::JoinHandle<()>,
-}
-
-#[derive(Clone)]
-struct RawClient {
-    topic: Arc<str>,
-    producer: FutureProducer,
-    waiting: Waiting,
-    next: Arc<AtomicU64>,
-    /// The bytes of a commit as the log writes them.
-    payload: Arc<[u8]>,
-}
-
-impl Raw {
-    async fn start(bench: &Bench) -> Self {
-        let settings = &bench.settings;
-        let topic = format!("{}.raw", settings.prefix);
-        let replication = TopicReplication::Fixed(i32::try_from(bench.layout.replication).unwrap());
-        let min_insync = bench.layout.min_insync.to_string();
-        let new = NewTopic::new(&topic, 1, replication).set("min.insync.replicas", &min_insync);
-        admin(settings).create_topics([&new], &options()).await.unwrap();
-        let payload = first_record(settings, &settings.commits());
-        let producer: FutureProducer = settings.appender(DEADLINE_MS).create().unwrap();
-        let (waiting, stop) = (Waiting::default(), Arc::<AtomicBool>::default());
-        let reader = {
-            let (consumer, waiting, stop) = (assigned(settings, &topic, Offset::Beginning), waiting.clone(), stop.clone());
-            std::thread::spawn(move || read_back(&consumer, &waiting, &stop))
-        };
-        let client = RawClient { topic: topic.as_str().into(), producer, waiting, next: Arc::default(), payload: payload.into() };
-        Self { topic, client, stop, reader }
-    }
-
-    fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.reader.join().unwrap();
-    }
-}
-
-impl RawClient {
-    /// Writes a record and waits until the consumer has read it and the brokers have acknowledged it.
-    async fn ask(&self) {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, arrived) = oneshot::channel();
-        self.waiting.lock().unwrap().insert(number, sender);
-        let mut payload = self.payload.to_vec();
-        payload[..8].copy_from_slice(&number.to_le_bytes());
-        let key = WORKSPACE.to_string();
-        let record = FutureRecord::to(&self.topic).partition(0).key(&key).payload(&payload);
-        let delivery = self.producer.send_result(record).map_err(|(error, _)| error).unwrap();
-        arrived.await.unwrap();
-        delivery.await.unwrap().unwrap();
-    }
-}
-
-fn read_back(consumer: &BaseConsumer, waiting: &Waiting, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let Some(record) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let record = record.unwrap();
-        let (number, _) = record.payload().unwrap().split_first_chunk::<8>().unwrap();
-        let sender = waiting.lock().unwrap().remove(&u64::from_le_bytes(*number)).unwrap();
-        sender.send(()).unwrap();
-    }
 }
 
 /// A consumer with the log's settings, at a place of partition 0.
@@ -261,19 +192,10 @@ pub(crate) fn assigned(settings: &Settings, topic: &str, from: Offset) -> BaseCo
     consumer
 }
 
-fn first_record(settings: &Settings, topic: &str) -> Vec<u8> {
-    let consumer = assigned(settings, topic, Offset::Beginning);
-    loop {
-        if let Some(record) = consumer.poll(Duration::from_millis(100)) {
-            return record.unwrap().payload().unwrap().to_vec();
-        }
-    }
-}
-
-fn admin(settings: &Settings) -> AdminClient<DefaultClientContext> {
+pub(crate) fn admin(settings: &Settings) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap()
 }
 
-fn options() -> AdminOptions {
+pub(crate) fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)))
 }

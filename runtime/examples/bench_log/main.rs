@@ -8,6 +8,7 @@ mod embedded;
 mod embedded_growth;
 mod kafka;
 mod kafka_reading;
+mod raw;
 mod rounds;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
