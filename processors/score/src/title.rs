@@ -59,7 +59,9 @@ fn hook_sentence(talk: &Talk, run: &Run) -> usize {
 fn without_lead_in<'a>(words: &[&'a str]) -> (Vec<&'a str>, bool) {
     const JOINING: [&str; 12] = ["so", "and", "but", "well", "now", "okay", "yeah", "because", "then", "or", "like", "finally"];
     const HESITATIONS: [&str; 7] = ["um", "umm", "uh", "uhm", "er", "erm", "hmm"];
-    let mut words: Vec<&str> = words.iter().copied().filter(|word| !HESITATIONS.contains(&normal(word).as_str())).collect();
+    let said: Vec<&str> = words.iter().copied().filter(|word| !HESITATIONS.contains(&normal(word).as_str())).collect();
+    // "Um?" alone is still what was said.
+    let mut words = if said.is_empty() { words.to_vec() } else { said };
     let mut was_led_in = false;
     loop {
         let normals: Vec<String> = words.iter().map(|word| normal(word)).collect();
@@ -153,5 +155,10 @@ mod tests {
     #[test]
     fn a_title_does_not_trail_off_in_fillers() {
         check("We lost everything, you know, um.", "We lost everything");
+    }
+
+    #[test]
+    fn a_sentence_of_hesitations_is_a_title_all_the_same() {
+        check("um? uh", "Um? uh");
     }
 }
