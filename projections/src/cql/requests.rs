@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use runtime::retry::Backoff;
 use scylla::client::execution_profile::ExecutionProfileHandle;
-use scylla::errors::{DbError, ExecutionError, RequestAttemptError, RequestError};
+use scylla::errors::{DbError, ExecutionError, NextPageError, RequestAttemptError, RequestError};
 use scylla::statement::Statement;
 use scylla::statement::prepared::PreparedStatement;
 use std::collections::HashMap;
@@ -130,22 +130,33 @@ fn is_forgotten(error: &anyhow::Error) -> bool {
     let is_refused = |attempt: &RequestAttemptError| {
         matches!(attempt, RequestAttemptError::DbError(DbError::Unprepared { .. }, _) | RequestAttemptError::RepreparedIdChanged { .. })
     };
-    error.chain().any(|cause| match (cause.downcast_ref(), cause.downcast_ref()) {
-        (Some(ExecutionError::LastAttemptError(attempt)), _) | (_, Some(RequestError::LastAttemptError(attempt))) => is_refused(attempt),
-        _ => false,
+    error.chain().any(|cause| {
+        let written = match cause.downcast_ref() {
+            Some(ExecutionError::LastAttemptError(attempt)) => Some(attempt),
+            _ => None,
+        };
+        // The driver's errors of pages are transparent to those of requests below them, which are thus no links of the chain.
+        let read = match cause.downcast_ref() {
+            Some(NextPageError::RequestFailure(RequestError::LastAttemptError(attempt))) => Some(attempt),
+            _ => None,
+        };
+        written.or(read).is_some_and(is_refused)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use scylla::errors::{NextRowError, PagerExecutionError};
 
     #[test]
     fn a_statement_that_a_node_forgot_is_told_from_other_errors_below_any_context() {
         let refusal = |error| RequestAttemptError::DbError(error, "refused".to_owned());
         let forgotten = || refusal(DbError::Unprepared { statement_id: vec![7].into() });
         assert!(is_forgotten(&anyhow::Error::from(ExecutionError::LastAttemptError(forgotten())).context("writing clips")));
-        assert!(is_forgotten(&anyhow::Error::from(RequestError::LastAttemptError(forgotten()))));
+        let page = || NextPageError::from(RequestError::from(forgotten()));
+        assert!(is_forgotten(&anyhow::Error::from(PagerExecutionError::from(page())).context("reading the checkpoint")));
+        assert!(is_forgotten(&anyhow::Error::from(NextRowError::from(page()))));
         assert!(!is_forgotten(&anyhow::Error::from(ExecutionError::LastAttemptError(refusal(DbError::SyntaxError)))));
         assert!(!is_forgotten(&anyhow::anyhow!("statement not prepared")), "words alone prove nothing");
     }
