@@ -19,7 +19,7 @@ use runtime::fetch::{self, Reach};
 use runtime::ids;
 use runtime::log::any::AnyLog;
 use runtime::log::kafka::{self, KafkaLog, LogProblem};
-use runtime::log::sqlite::SqliteLog;
+use runtime::log::sqlite::{NewerFile, SqliteLog};
 use runtime::progress::{ProgressChannel, relay};
 use runtime::token::Positions;
 use std::fs::{File, TryLockError};
@@ -111,7 +111,7 @@ impl Store {
     async fn assemble(shared: &Shared, folder: &Path, copies: &Path, lock: Option<File>) -> anyhow::Result<Self> {
         let Config { log: kafka, blobs, .. } = Config::load(shared.config.as_deref())?;
         let log = match &kafka {
-            None => AnyLog::Sqlite(SqliteLog::open(folder.join("log.sqlite")).context("opening the log")?),
+            None => AnyLog::Sqlite(SqliteLog::open(folder.join("log.sqlite")).map_err(log_problem)?),
             Some(settings) => AnyLog::Kafka(KafkaLog::open(settings.clone(), copies).await.map_err(log_problem)?),
         };
         let blobs = blobs.unwrap_or_else(|| BlobSettings::Folder(folder.join("blobs")));
@@ -127,8 +127,12 @@ impl Store {
     }
 }
 
-/// Returns what a person sees when a log on Kafka cannot be used.
+/// Returns what a person sees when a log cannot be used.
 pub(crate) fn log_problem(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<NewerFile>() {
+        let reason = "a newer clipflow has worked in this data folder: use that one, or another folder with --data; nothing was changed";
+        return Problem::new("NEWER_DATA", reason).into();
+    }
     let code = match error.downcast_ref() {
         Some(LogProblem::Absent { .. }) => "NO_LOG",
         Some(LogProblem::Unreachable { .. }) => "KAFKA_UNREACHABLE",

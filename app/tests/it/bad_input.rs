@@ -274,6 +274,18 @@ fn a_data_folder_that_cannot_be_one_is_told() {
     ran.refused("NO_DATA", "make clips first");
 }
 
+#[test]
+fn a_log_of_a_newer_program_is_left_alone() {
+    let room = Room::new();
+    std::fs::create_dir_all(room.data()).unwrap();
+    let log = rusqlite::Connection::open(room.data().join("log.sqlite")).unwrap();
+    log.pragma_update(None, "user_version", 99).unwrap();
+    room.clip(film::talk(), "").refused("NEWER_DATA", "use that one");
+    room.run(&["events"]).refused("NEWER_DATA", "another folder with --data");
+    let version: u32 = log.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 99);
+}
+
 /// Returns bytes that mean nothing, the same every time.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;

@@ -5,7 +5,7 @@ use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use futures::StreamExt as _;
 use proto::{Metadata, NewEvent, StreamName};
-use runtime::log::sqlite::SqliteLog;
+use runtime::log::sqlite::{NewerFile, SqliteLog};
 use runtime::log::{AppendError, Commit, Expected, Filter, Item, Log, Partition, StreamAppend, Verdict};
 use std::time::Duration;
 use uuid::Uuid;
@@ -93,5 +93,5 @@ async fn a_file_of_a_newer_version_is_refused() {
     let path = folder.path().join("log.sqlite");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteLog::open(&path).err().unwrap();
-    assert!(format!("{error:#}").contains("newer version"), "{error:#}");
+    assert_eq!(error.downcast_ref(), Some(&NewerFile { schema: 99 }), "{error:#}");
 }

@@ -3,8 +3,9 @@
 //! Decoding where events are consumed keeps them out of other cores' caches: to hand a decoded event over costs more than to decode it.
 
 use super::Shared;
+use super::cursor::Damaged;
 use super::reader::{Bookmark, Page};
-use super::unpack::{Commit, Damaged, Outcome, SectionHead, Unpacked};
+use super::unpack::{Commit, Outcome, SectionHead, Unpacked};
 use crate::log::{Filter, Item, Reading};
 use anyhow::Context as _;
 use bytes::Bytes;

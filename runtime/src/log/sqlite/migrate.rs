@@ -10,9 +10,18 @@ use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use proto::{Metadata, StreamName};
 use rusqlite::{Connection, Row, TransactionBehavior};
+use thiserror::Error;
 use uuid::Uuid;
 
 const SCHEMA_VERSION: i64 = 2;
+
+/// A file of a version of the program that comes after this one. It was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("it was written by a newer version of clipflow (schema {schema})")]
+pub struct NewerFile {
+    /// The version of its tables.
+    pub schema: i64,
+}
 
 /// Bytes that are gathered before they are written.
 const PAGE_BYTES: usize = 8 << 20;
@@ -30,7 +39,9 @@ pub(super) enum Old {
 pub(super) fn prepare(connection: &mut Connection, old: Old) -> anyhow::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    anyhow::ensure!(version <= SCHEMA_VERSION, "it was written by a newer version of clipflow (schema {version})");
+    if version > SCHEMA_VERSION {
+        return Err(NewerFile { schema: version }.into());
+    }
     if version == SCHEMA_VERSION {
         return Ok(());
     }

@@ -8,6 +8,7 @@
 //! lie says the *index*, which is written later and for many commits at once; what it lacks is kept in memory, the *tail*, and read from
 //! the batches again when the log is opened or another process wrote. So an answer waits for one row, and a lookup sees everything.
 
+mod cursor;
 mod filter;
 mod follow;
 mod index;
@@ -24,6 +25,7 @@ use super::{AppendError, Appended, Commit, Filter, Log, Partition, Reading, Verd
 use anyhow::Context as _;
 use domain::id::{CommitId, WorkspaceId};
 use indexer::Indexer;
+pub use migrate::NewerFile;
 use proto::{Recorded, StreamName};
 use reader::Reader;
 pub use replica::{Followed, Replica};
@@ -67,7 +69,7 @@ impl SqliteLog {
     /// Opens the log at `path`, and creates it when there is none. The folder must exist.
     ///
     /// # Errors
-    /// When the file cannot be opened, is not a log, or was written by a newer version.
+    /// When the file cannot be opened or is not a log; [`NewerFile`] when it was written by a newer version.
     pub fn open(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let path = path.into();
         let connection = connect(&path)?;

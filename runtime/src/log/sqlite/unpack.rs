@@ -1,23 +1,13 @@
 //! Reads what `pack` wrote. Garbage is an error that names the batch, never a panic.
 
+use super::cursor::{Cursor, Damaged, Result};
 use super::pack::{ACCEPTED, FORMAT, HAS_CAUSATION, HAS_TRACEPARENT, REJECTED};
 use super::tail::{CommitKey, Known, Outline, Place, Section, StreamKey};
 use crate::log::{Appended, Conflict, Expected, Verdict};
 use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use proto::{Metadata, StreamName};
-use thiserror::Error;
 use uuid::Uuid;
-
-/// A batch holds what nobody wrote: the disk or another program changed it.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("batch {batch} of the log is damaged: {what}")]
-pub(super) struct Damaged {
-    batch: u64,
-    what: &'static str,
-}
-
-type Result<T> = std::result::Result<T, Damaged>;
 
 /// A batch whose names are known; commits are decoded as they are asked for.
 pub(super) struct Unpacked<B> {
@@ -88,7 +78,7 @@ pub(super) struct PackedEvent<'a> {
 
 impl<B: AsRef<[u8]>> Unpacked<B> {
     pub(super) fn open(number: u64, first_position: u64, data: B) -> Result<Self> {
-        let mut cursor = Cursor { batch: number, bytes: data.as_ref(), at: 0 };
+        let mut cursor = Cursor::new(number, data.as_ref(), 0);
         if cursor.byte()? != FORMAT {
             return Err(cursor.damaged("its layout is not known"));
         }
@@ -249,11 +239,11 @@ impl<B: AsRef<[u8]>> Unpacked<B> {
     }
 
     fn cursor(&self, at: usize) -> Cursor<'_> {
-        Cursor { batch: self.number, bytes: self.data.as_ref(), at }
+        Cursor::new(self.number, self.data.as_ref(), at)
     }
 
     pub(super) fn damaged(&self, what: &'static str) -> Damaged {
-        Damaged { batch: self.number, what }
+        Damaged::new(self.number, what)
     }
 }
 
@@ -266,67 +256,6 @@ impl Outcome<'_> {
             }
             Self::Rejected(conflict) => Verdict::Rejected(conflict),
         }
-    }
-}
-
-struct Cursor<'a> {
-    batch: u64,
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
-        let Some(end) = end else { return Err(self.damaged("it is too short")) };
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        Ok(self.array::<1>()?[0])
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let taken = self.take(N)?;
-        Ok(taken.try_into().expect("as many bytes as were taken"))
-    }
-
-    fn uuid(&mut self) -> Result<Uuid> {
-        Ok(Uuid::from_bytes(self.array()?))
-    }
-
-    fn varint(&mut self) -> Result<u64> {
-        let (mut value, mut shift) = (0_u64, 0);
-        loop {
-            let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                return Err(self.damaged("a number is too large"));
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-            shift += 7;
-        }
-    }
-
-    fn index(&mut self) -> Result<usize> {
-        usize::try_from(self.varint()?).map_err(|_| self.damaged("a number is too large"))
-    }
-
-    fn sized_bytes(&mut self) -> Result<&'a [u8]> {
-        let length = self.index()?;
-        self.take(length)
-    }
-
-    fn sized_text(&mut self) -> Result<&'a str> {
-        std::str::from_utf8(self.sized_bytes()?).map_err(|_| self.damaged("what should be text is not"))
-    }
-
-    fn damaged(&self, what: &'static str) -> Damaged {
-        Damaged { batch: self.batch, what }
     }
 }
 
