@@ -17,7 +17,11 @@ kafka_folder() { echo "$dir/kafka-$1-of-$2"; }
 
 # start_kafka SIZE: clusters of one and of three keep their data apart, and run one at a time since they share ports.
 start_kafka() {
-    local size=$1 running n
+    local size=$1 running n name
+    for name in CLIPFLOW_KAFKA_BROKERS CLIPFLOW_KAFKA_TLS_BROKERS CLIPFLOW_KAFKA_CONTROLLERS; do
+        # As after reading clients.env of a smaller cluster into the shell.
+        [ -n "$(address "${!name},," "$size")" ] || fail "$name in the environment names fewer than $size addresses: unset it, or name them all"
+    done
     if running=$(kafka_size) && [ "$running" != "$size" ]; then
         fail "a Kafka of $running broker(s) runs here, not of $size. Stop it first: infra/local/down kafka"
     fi
