@@ -27,9 +27,9 @@ const OPTIONAL: [&str; 2] = ["causationid", "traceparent"];
 /// Where a record stands in its commit.
 const COMMIT_HEADERS: [(&str, &str, Form); 4] = [
     ("commitid", "The commit that it came with: appended as a whole, and once", Form::Pattern(COMMIT)),
-    ("commitoffset", "Offset of the commit in the internal topic of commits", Form::Number),
-    ("commitindex", "Place among the events of its commit, from 0", Form::Number),
-    ("commitcount", "How many records the commit has", Form::Number),
+    ("commitoffset", "Offset of the record that held the commit in the internal topic of commits", Form::Number),
+    ("commitindex", "Place among the records made of that one, from 0", Form::Number),
+    ("commitcount", "How many records were made of that one, whatever commits it held", Form::Number),
 ];
 
 #[derive(Clone, Copy)]

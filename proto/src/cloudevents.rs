@@ -5,8 +5,11 @@ use crate::{Metadata, Recorded, schema};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use domain::Timestamp;
-
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+/// Those of [`attributes`], and those that the log on Kafka adds.
+const ATTRIBUTES_MAX: usize = 17;
 
 /// Type of the record on the public topic that is not an event: a commit that counts for nothing.
 pub const COMMIT_REJECTED: &str = "log.commit_rejected";
@@ -22,22 +25,23 @@ pub fn source(event: &Recorded) -> String {
 
 /// Returns the attributes that every form of an event shows, in order: the specification's, then the log's own as extensions.
 #[must_use]
-pub fn attributes(event: &Recorded) -> Vec<(&'static str, String)> {
-    let mut attributes = vec![
-        ("specversion", "1.0".to_owned()),
-        ("id", event.id.to_string()),
-        ("source", source(event)),
-        ("type", event.event_type.to_string()),
-        ("subject", event.stream.as_str().to_owned()),
-        ("time", time(event.metadata.at.0)),
-        ("dataschema", dataschema(event)),
-        ("position", event.position.to_string()),
-        ("streamversion", event.version.to_string()),
-        ("actor", event.metadata.actor.clone()),
-        ("correlationid", event.metadata.correlation.to_string()),
-    ];
-    attributes.extend(event.metadata.causation.map(|causation| ("causationid", causation.to_string())));
-    attributes.extend(event.metadata.traceparent.clone().map(|traceparent| ("traceparent", traceparent)));
+pub fn attributes(event: &Recorded) -> Vec<(&'static str, Cow<'_, str>)> {
+    let mut attributes: Vec<(_, Cow<'_, str>)> = Vec::with_capacity(ATTRIBUTES_MAX);
+    attributes.extend([
+        ("specversion", "1.0".into()),
+        ("id", event.id.to_string().into()),
+        ("source", source(event).into()),
+        ("type", (&*event.event_type).into()),
+        ("subject", event.stream.as_str().into()),
+        ("time", time(event.metadata.at.0).into()),
+        ("dataschema", dataschema(event).into()),
+        ("position", event.position.to_string().into()),
+        ("streamversion", event.version.to_string().into()),
+        ("actor", event.metadata.actor.as_str().into()),
+        ("correlationid", event.metadata.correlation.to_string().into()),
+    ]);
+    attributes.extend(event.metadata.causation.map(|causation| ("causationid", causation.to_string().into())));
+    attributes.extend(event.metadata.traceparent.as_deref().map(|traceparent| ("traceparent", traceparent.into())));
     attributes
 }
 
@@ -83,7 +87,7 @@ fn schema_version(dataschema: &str) -> Option<u32> {
 /// `data` is the protobuf JSON mapping of the payload, or base64 in `data_base64` when this version of the program does not know the type.
 #[must_use]
 pub fn to_json(event: &Recorded) -> Value {
-    let attributes = attributes(event).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value)));
+    let attributes = attributes(event).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value.into_owned())));
     let mut object: Map<String, Value> = attributes.collect();
     match data(event) {
         Some(data) => {

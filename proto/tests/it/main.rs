@@ -160,7 +160,7 @@ fn attributes_read_back_what_they_show() {
         let (category, encoded) = encode(&event);
         let recorded = recorded(category, encoded);
         let attributes = cloudevents::attributes(&recorded);
-        let get = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        let get = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value);
         assert_eq!(cloudevents::from_attributes(get, recorded.payload.clone()), Ok(recorded));
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use futures::StreamExt as _;
+use futures::future::join_all;
 use proto::{Metadata, NewEvent, Recorded, StreamName};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -363,6 +364,18 @@ pub async fn append_one(log: &impl Log) -> Appended {
 /// When the log refuses one.
 pub async fn append_many(log: &impl Log, round: u64, count: u64) {
     for number in 0..count {
-        accepted(append(log, one(1_000_000 * (round + 1) + number, &name("video", 1), Expected::Any)).await);
+        append_nth(log, round, number).await;
     }
+}
+
+/// Like [`append_many`], all at the same time.
+///
+/// # Panics
+/// When the log refuses one.
+pub async fn append_together(log: &impl Log, round: u64, count: u64) {
+    join_all((0..count).map(|number| append_nth(log, round, number))).await;
+}
+
+async fn append_nth(log: &impl Log, round: u64, number: u64) {
+    accepted(append(log, one(1_000_000 * (round + 1) + number, &name("video", 1), Expected::Any)).await);
 }

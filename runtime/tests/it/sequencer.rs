@@ -1,15 +1,39 @@
 //! The rule and the assembler, case by case.
 
 use crate::sequencer_model::commit;
-use runtime::log::sequencer::rule::outputs;
-use runtime::log::sequencer::{Assembler, Decision, Disorder, Output, PartitionState, Place, validate};
+use runtime::log::sequencer::{self, Assembler, Decision, Disorder, Output, PartitionState, Place, by_commit, validate};
 use runtime::log::{Commit, Expected, Verdict};
 
 fn judge(state: &mut PartitionState, commit: Commit, offset: u64) -> Vec<Output> {
-    let decision = validate(state, &commit);
-    let said = outputs(commit, offset, decision);
-    state.fold(&said);
-    said
+    sequencer::judge(state, [commit], offset).outputs
+}
+
+#[test]
+fn commits_of_one_record_are_judged_one_after_the_other_and_written_as_one() {
+    let mut state = PartitionState::default();
+    let together = [
+        commit(1, &[(1, Expected::Empty, 2)]),
+        commit(2, &[(1, Expected::Empty, 1)]),
+        commit(1, &[(1, Expected::Empty, 2)]),
+        commit(3, &[(1, Expected::Exact(1), 1)]),
+    ];
+    let judged = sequencer::judge(&mut state, together.clone(), 7);
+    let is_accepted = |id: u128| match &judged.answers.iter().find(|((_, commit), _)| commit.0.as_u128() == id).unwrap().1.verdict {
+        Verdict::Accepted(appended) => Some((appended.first_position, appended.last_position)),
+        Verdict::Rejected(_) => None,
+    };
+    assert_eq!([1, 2, 3].map(is_accepted), [Some((0, 1)), None, Some((2, 2))], "the second is too late, the third follows the first");
+    assert_eq!(judged.answers.iter().map(|(_, answer)| answer.is_repeat).collect::<Vec<_>>(), [false, false, true, false]);
+    let places: Vec<_> = judged.outputs.iter().map(|output| (output.place.commit_offset, output.place.index, output.count)).collect();
+    assert_eq!(places, [(7, 0, 4), (7, 1, 4), (7, 2, 4), (7, 3, 4)], "the record is whole or not there, and a repeat leaves nothing");
+    assert_eq!(by_commit(&judged.outputs).map(<[Output]>::len).collect::<Vec<_>>(), [2, 1, 1]);
+
+    let mut read_back = PartitionState::default();
+    read_back.fold(&judged.outputs);
+    assert_eq!(read_back, state, "who reads it knows what who judged it knows");
+    let mut alone = PartitionState::default();
+    let one_by_one = together.into_iter().zip(0..).map(|(commit, offset)| sequencer::judge(&mut alone, [commit], offset).answers);
+    assert_eq!(one_by_one.flatten().collect::<Vec<_>>(), judged.answers, "company changes no verdict");
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! The protocol of `log::sequencer`, looked at in every order in which its steps can happen (Stateright explores all of them).
 //!
-//! The rule, what is written, and how it is read are the production functions; the model is what lies between: commits that arrive late
-//! or twice, two sequencers of which one may be a zombie, producers that die with records on their way, and a reader that lags.
+//! The rule, what is written, and how it is read are the production functions; the model is what lies between: commits that arrive alone or
+//! together, late or twice, two sequencers of which one may be a zombie, producers that die with records on their way, and a reader that lags.
 //! Takes minutes at full scope on a slow machine, so CI looks at a smaller one: set CLIPFLOW_MODEL=full for the larger.
 
 use bytes::Bytes;
 use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use proto::{Metadata, NewEvent, StreamName};
-use runtime::log::sequencer::rule::outputs;
-use runtime::log::sequencer::{Assembler, Body, Decision, Output, PartitionState, validate};
+use runtime::log::sequencer::{Assembler, Body, Output, PartitionState, Place, by_commit, judge};
 use runtime::log::{Commit, Expected, StreamAppend, Verdict};
 use stateright::{Checker as _, Model, Property};
 use std::collections::{HashSet, VecDeque};
@@ -30,8 +29,8 @@ struct Protocol {
 
 #[derive(Clone, Debug, PartialEq)]
 struct State {
-    /// The commits topic, by index into the scope's commits.
-    ordered: Vec<usize>,
+    /// The commits topic: records of commits, by index into the scope's.
+    ordered: Vec<Vec<usize>>,
     unsent: Vec<usize>,
     repeats: u8,
     takeovers: u8,
@@ -57,6 +56,8 @@ struct Sequencer {
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
     Arrive(usize),
+    /// Everything that is unsent, in one record.
+    ArriveTogether,
     ArriveAgain(usize),
     Judge(usize),
     Write(usize),
@@ -79,6 +80,7 @@ impl Sequencer {
                 state.fold(&commit);
             }
         }
+        // In records, as `State::ordered`.
         let next_commit = state.last().map_or(0, |last| last.commit_offset as usize + 1);
         Self { state: Some(state), next_commit, on_the_way: VecDeque::new() }
     }
@@ -86,23 +88,20 @@ impl Sequencer {
 
 impl Protocol {
     /// The verdict on a commit if nothing goes wrong.
-    fn verdict(&self, ordered: &[usize], id: CommitId) -> Verdict {
+    fn verdict(&self, ordered: &[Vec<usize>], id: CommitId) -> Verdict {
         let said: Vec<_> = self.truth(ordered).into_iter().filter(|output| output.commit == id).collect();
         Output::verdict(&said)
     }
 
     /// What the outputs are if nothing goes wrong.
-    fn truth(&self, ordered: &[usize]) -> Vec<Output> {
+    fn truth(&self, ordered: &[Vec<usize>]) -> Vec<Output> {
         let mut state = PartitionState::default();
-        let mut truth = vec![];
-        for (offset, commit) in (0..).zip(ordered) {
-            let commit = self.commits[*commit].clone();
-            let decision = validate(&state, &commit);
-            let said = outputs(commit, offset, decision);
-            state.fold(&said);
-            truth.extend(said);
-        }
-        truth
+        (0..).zip(ordered).flat_map(|(offset, record)| judge(&mut state, self.commits(record), offset).outputs).collect()
+    }
+
+    /// The commits of a record.
+    fn commits(&self, record: &[usize]) -> impl Iterator<Item = Commit> {
+        record.iter().map(|commit| self.commits[*commit].clone())
     }
 }
 
@@ -137,8 +136,11 @@ impl Model for Protocol {
 
     fn actions(&self, state: &State, steps: &mut Vec<Step>) {
         steps.extend(state.unsent.iter().map(|commit| Step::Arrive(*commit)));
+        if state.unsent.len() > 1 {
+            steps.push(Step::ArriveTogether);
+        }
         if state.repeats > 0 {
-            steps.extend(state.ordered.iter().collect::<HashSet<_>>().into_iter().map(|commit| Step::ArriveAgain(*commit)));
+            steps.extend(state.ordered.iter().flatten().collect::<HashSet<_>>().into_iter().map(|commit| Step::ArriveAgain(*commit)));
         }
         for (index, sequencer) in state.sequencers.iter().enumerate() {
             if sequencer.state.is_some() {
@@ -170,23 +172,20 @@ impl Model for Protocol {
         match step {
             Step::Arrive(commit) => {
                 next.unsent.retain(|unsent| *unsent != commit);
-                next.ordered.push(commit);
+                next.ordered.push(vec![commit]);
             }
+            Step::ArriveTogether => next.ordered.push(std::mem::take(&mut next.unsent)),
             Step::ArriveAgain(commit) => {
                 next.repeats -= 1;
-                next.ordered.push(commit);
+                // Beside one that has not arrived yet, where there is one.
+                next.ordered.push(next.unsent.pop().into_iter().chain([commit, commit]).collect());
             }
             Step::Judge(index) => {
                 let sequencer = &mut next.sequencers[index];
                 let known = sequencer.state.as_mut()?;
-                let commit = self.commits[next.ordered[sequencer.next_commit]].clone();
-                let decision = validate(known, &commit);
-                let (id, repeated) = (commit.id, if let Decision::Repeat(first) = &decision { Some(first.clone()) } else { None });
-                let said = outputs(commit, sequencer.next_commit as u64, decision);
-                let told = repeated.unwrap_or_else(|| Output::verdict(&said));
-                next.is_told_wrong |= told != self.verdict(&next.ordered, id);
-                known.fold(&said);
-                sequencer.on_the_way.extend(said);
+                let judged = judge(known, self.commits(&next.ordered[sequencer.next_commit]), sequencer.next_commit as u64);
+                next.is_told_wrong |= judged.answers.iter().any(|((_, id), told)| told.verdict != self.verdict(&next.ordered, *id));
+                sequencer.on_the_way.extend(judged.outputs);
                 sequencer.next_commit += 1;
             }
             Step::Write(index) => next.log.push(next.sequencers[index].on_the_way.pop_front()?),
@@ -231,9 +230,8 @@ impl Model for Protocol {
             }),
             Property::always("a commit id has one verdict", |_: &Protocol, state: &State| {
                 let seen = read_all(&state.log).unwrap_or_default();
-                let firsts = seen.iter().filter(|output| output.place.index == 0);
                 let mut ids = HashSet::new();
-                firsts.into_iter().all(|output| ids.insert(output.commit))
+                by_commit(&seen).all(|said| ids.insert(said[0].commit))
             }),
             Property::sometimes("a commit is rejected", |_: &Protocol, state: &State| {
                 state.log.iter().any(|output| matches!(output.body, Body::Rejected { .. }))
@@ -241,11 +239,23 @@ impl Model for Protocol {
             Property::sometimes("two sequencers write the same", |_: &Protocol, state: &State| {
                 state.log.iter().enumerate().any(|(at, output)| state.log[..at].contains(output))
             }),
+            Property::sometimes(
+                "a record that was cut short between its commits is completed by another sequencer",
+                |model: &Protocol, state: &State| {
+                    let truth = model.truth(&state.ordered);
+                    let ends_between = |last: &Output| {
+                        let next = truth.iter().find(|next| next.place == Place { index: last.place.index + 1, ..last.place });
+                        next.is_some_and(|next| next.commit != last.commit)
+                    };
+                    let is_written_again = |pair: &[Output]| pair[1].place == Place { index: 0, ..pair[0].place } && ends_between(&pair[0]);
+                    state.log.windows(2).any(is_written_again)
+                },
+            ),
             Property::sometimes("a commit that was cut short is completed by another sequencer", |_: &Protocol, state: &State| {
                 state.log.windows(2).any(|pair| pair[0] == pair[1] && pair[0].count > 1 && pair[0].place.index == 0)
             }),
             Property::sometimes("a repeated commit is passed over", |model: &Protocol, state: &State| {
-                model.truth(&state.ordered).iter().filter(|output| output.place.index == 0).count() < state.ordered.len()
+                by_commit(&model.truth(&state.ordered)).count() < state.ordered.iter().flatten().count()
                     && read_all(&state.log) == Some(model.truth(&state.ordered))
             }),
         ]

@@ -23,29 +23,33 @@ async fn smuggle(settings: &Settings, topic: &str, payload: &[u8]) {
     producer.send(FutureRecord::<[u8], _>::to(topic).partition(0).payload(payload), Duration::from_secs(20)).await.unwrap();
 }
 
-/// Returns a commit as another program could write it, with an event that is too large by one byte.
-fn oversized() -> Vec<u8> {
+/// Returns a commit as another program could write it, with an event of these many bytes.
+fn stranger(commit: u128, event_bytes: usize) -> wire::Commit {
     let id = |number| Uuid::from_u128(number).as_bytes().to_vec();
-    let event = wire::NewEvent { id: id(1), r#type: "clip.accepted".into(), schema_version: 1, payload: vec![0; EVENT_BYTES_MAX + 1] };
+    let event = wire::NewEvent { id: id(commit), r#type: "clip.accepted".into(), schema_version: 1, payload: vec![0; event_bytes] };
     let any = wire::Expected { what: Some(wire::expected::What::Any(wire::expected::Any {})) };
     let stream = StreamName::new("clip", Uuid::from_u128(2)).as_str().to_owned();
     let metadata = wire::Metadata { at_us: 7, actor: "stranger".into(), correlation: id(3), causation: None, traceparent: None };
     let streams = vec![wire::Append { stream, expected: Some(any), events: vec![event] }];
-    wire::Commit { id: id(4), workspace: id(5), streams, metadata: Some(metadata) }.encode_to_vec()
+    wire::Commit { id: id(commit), workspace: id(5), streams, metadata: Some(metadata) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_that_are_no_commits_and_events_that_are_too_large_are_skipped_and_the_log_goes_on() {
+    const TOO_LARGE: usize = EVENT_BYTES_MAX + 1;
     let (settings, folder) = (fresh("commits"), tempfile::tempdir().unwrap());
     init(&settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
     smuggle(&settings, &settings.commits(), b"no commit").await;
-    smuggle(&settings, &settings.commits(), &oversized()).await;
+    smuggle(&settings, &settings.commits(), &stranger(4, TOO_LARGE).encode_to_vec()).await;
     smuggle(&settings, &settings.commits(), b"").await;
+    // In company it takes nobody with it.
+    let together = wire::Commits { commits: vec![stranger(6, 1), stranger(7, TOO_LARGE), stranger(8, 1)] };
+    smuggle(&settings, &settings.commits(), &together.encode_to_vec()).await;
     let sequencer = Running::start(&settings, folder.path());
     let log = KafkaLog::open(settings.clone(), folder.path()).await.unwrap();
     append_one(&log).await;
     let report = check(&settings).await.unwrap();
-    assert_eq!((report.events, report.wrong), (1, 0), "{report:?}");
+    assert_eq!((report.events, report.wrong), (3, 2), "{report:?}");
     sequencer.stop().await;
     remove(&settings).await;
 }
@@ -78,16 +82,20 @@ async fn a_record_among_the_events_that_cannot_be_read_is_named_and_nothing_behi
     remove(&settings).await;
 }
 
+/// Makes a log of one partition that says of itself to be of another rule.
+pub(crate) async fn init_of_rule(settings: &Settings, rule_version: u32) {
+    let made = Generation { id: Uuid::new_v4(), partitions: 1, rule_version };
+    let admin: rdkafka::admin::AdminClient<_> = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
+    let names = [settings.generation(), settings.commits(), settings.events()];
+    let topics = names.each_ref().map(|name| rdkafka::admin::NewTopic::new(name, 1, rdkafka::admin::TopicReplication::Fixed(1)));
+    admin.create_topics(&topics, &rdkafka::admin::AdminOptions::new()).await.unwrap();
+    smuggle(settings, &settings.generation(), &serde_json::to_vec(&made).unwrap()).await;
+}
+
 #[tokio::test]
 async fn a_log_that_was_made_for_another_rule_is_refused_by_name() {
     let (settings, folder) = (fresh("rule"), tempfile::tempdir().unwrap());
-    let made = Generation { id: Uuid::new_v4(), partitions: 1, rule_version: 999 };
-    // The broker makes the topic at the first record.
-    let admin: rdkafka::admin::AdminClient<_> = ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
-    let name = settings.generation();
-    let topic = rdkafka::admin::NewTopic::new(&name, 1, rdkafka::admin::TopicReplication::Fixed(1));
-    admin.create_topics([&topic], &rdkafka::admin::AdminOptions::new()).await.unwrap();
-    smuggle(&settings, &name, &serde_json::to_vec(&made).unwrap()).await;
+    init_of_rule(&settings, 999).await;
     for error in [KafkaLog::open(settings.clone(), folder.path()).await.err().unwrap(), generation(&settings).await.err().unwrap()] {
         assert!(matches!(error.downcast_ref(), Some(LogProblem::OtherRule { found: 999 })), "{error:#}");
     }

@@ -1,8 +1,10 @@
 //! The log on real Kafka brokers.
 
+use crate::bad_input::init_of_rule;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use runtime::log::conformance::suite;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use runtime::log::conformance::{append_together, suite};
 use runtime::log::kafka::{KafkaLog, Layout, LogProblem, Settings, check, init, sequence};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -70,24 +72,63 @@ pub(crate) async fn remove(settings: &Settings) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_is_a_log() {
-    suite_on_brokers("suite", |settings, _, folder| Running::start(settings, folder)).await;
+    suite_on_brokers("suite", init_new, |settings, _, folder| Running::start(settings, folder)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_is_a_log_too_where_the_sequencer_answers_at_once() {
-    suite_on_brokers("answering", |_, log, folder| Running::start_answering(log, folder)).await;
+    suite_on_brokers("answering", init_new, |_, log, folder| Running::start_answering(log, folder)).await;
 }
 
-async fn suite_on_brokers(name: &str, sequencer: impl Fn(&Settings, &KafkaLog, &Path) -> Running) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_of_the_rule_before_is_still_a_log_and_holds_one_commit_in_a_record() {
+    let made = async |settings: &Settings| init_of_rule(settings, 1).await;
+    suite_on_brokers("before", made, |settings, _, folder| Running::start(settings, folder)).await;
+
+    let (settings, folder) = (fresh("alone"), tempfile::tempdir().unwrap());
+    init_of_rule(&settings, 1).await;
+    assert_eq!(records_of_commits(&settings, folder.path()).await, TOGETHER);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_that_wait_go_together_and_each_counts_once() {
+    let (settings, folder) = (fresh("together"), tempfile::tempdir().unwrap());
+    init_new(&settings).await;
+    let records = records_of_commits(&settings, folder.path()).await;
+    assert!(records < TOGETHER / 5, "{records} records for {TOGETHER} commits");
+}
+
+/// Commits that are appended at the same time.
+const TOGETHER: u64 = 500;
+
+/// Appends commits at the same time; returns how many records they went in.
+async fn records_of_commits(settings: &Settings, folder: &Path) -> u64 {
+    let sequencer = Running::start(settings, folder);
+    let log = KafkaLog::open(settings.clone(), folder).await.unwrap();
+    append_together(&log, 0, TOGETHER).await;
+    sequencer.stop().await;
+    let report = check(settings).await.unwrap();
+    assert_eq!((report.events, report.wrong, report.duplicates), (TOGETHER, 0, 0), "{report:?}");
+    let client: BaseConsumer = settings.reader("test").create().unwrap();
+    let (first, end) = client.fetch_watermarks(&settings.commits(), 0, Duration::from_secs(20)).unwrap();
+    remove(settings).await;
+    u64::try_from(end - first).unwrap()
+}
+
+async fn init_new(settings: &Settings) {
+    init(settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
+}
+
+async fn suite_on_brokers(name: &str, make: impl AsyncFn(&Settings), sequencer: impl Fn(&Settings, &KafkaLog, &Path) -> Running) {
     let folder = tempfile::tempdir().unwrap();
     let made = std::cell::RefCell::new(Vec::new());
     suite(|| {
         let settings = fresh(name);
         let own = folder.path().join(&settings.prefix);
         std::fs::create_dir(&own).unwrap();
-        let (made, sequencer) = (&made, &sequencer);
+        let (made, make, sequencer) = (&made, &make, &sequencer);
         async move {
-            init(&settings, LAYOUT, &[], Uuid::new_v4()).await.unwrap();
+            make(&settings).await;
             let log = KafkaLog::open(settings.clone(), &own).await.unwrap();
             made.borrow_mut().push((settings.clone(), sequencer(&settings, &log, &own)));
             log

@@ -138,13 +138,32 @@ func TestAnAcknowledgedPlaceThatIsAnothersIsFound(t *testing.T) {
 	}
 }
 
+// together is what was made of one record of commits.
+func together(records ...Record) []Record {
+	for i := range records {
+		records[i].CommitOffset, records[i].Index, records[i].Count = 7, uint32(i), uint32(len(records))
+	}
+	return records
+}
+
+func TestCommitsOfOneRecordAreToldApart(t *testing.T) {
+	findings := &Findings{}
+	log := assemble(together(recorded(0, "a", "x", 0, 0), rejection(1, "b"), recorded(2, "c", "y", 1, 1)), findings)
+	if findings.count != 0 || len(log.commits) != 3 || len(log.events) != 2 || log.rejected != 1 {
+		t.Fatalf("%v: %d commits, %d events, %d rejected", findings.listed, len(log.commits), len(log.events), log.rejected)
+	}
+}
+
 func TestGapsAndRepeatsOnTheLogAreFound(t *testing.T) {
+	again := together(recorded(0, "a", "x", 0, 0), recorded(1, "b", "y", 1, 1), recorded(2, "a", "z", 2, 2))
 	broken := map[string][]Record{
-		"a position is missing":    {recorded(0, "a", "x", 0, 0), recorded(1, "b", "y", 1, 2)},
-		"a version is missing":     {recorded(0, "a", "x", 0, 0), recorded(1, "b", "y", 2, 1)},
-		"an event is there twice":  {recorded(0, "a", "x", 0, 0), recorded(1, "b", "x", 1, 1)},
-		"a commit is judged twice": {recorded(0, "a", "x", 0, 0), recorded(1, "a", "y", 1, 1)},
-		"a commit is not whole":    {{Commit: "a", Count: 2, Event: "x", Stream: clip}},
+		"a position is missing":          {recorded(0, "a", "x", 0, 0), recorded(1, "b", "y", 1, 2)},
+		"a version is missing":           {recorded(0, "a", "x", 0, 0), recorded(1, "b", "y", 2, 1)},
+		"an event is there twice":        {recorded(0, "a", "x", 0, 0), recorded(1, "b", "x", 1, 1)},
+		"a commit is judged twice":       {recorded(0, "a", "x", 0, 0), recorded(1, "a", "y", 1, 1)},
+		"a commit has a stranger inside": again,
+		"a record lacks its last commit": again[:1],
+		"a commit is not whole":          {{Commit: "a", Count: 2, Event: "x", Stream: clip}},
 	}
 	for name, topic := range broken {
 		findings := &Findings{}

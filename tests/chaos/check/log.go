@@ -54,14 +54,15 @@ func assemble(topic []Record, findings *Findings) *Log {
 			follows = last != nil && last.CommitOffset == record.CommitOffset && last.Index+1 == record.Index
 		}
 		if !follows {
-			findings.add("the record at offset %d is piece %d of its commit, and the one before is missing", record.Offset, record.Index)
+			findings.add("the record at offset %d is piece %d of what it belongs to, and the one before is missing", record.Offset, record.Index)
 		}
+		before := last
 		last = &topic[i]
 		known := log.commits[record.Commit]
 		if known == nil {
 			known = &Commit{isRejected: record.IsRejection}
 			log.commits[record.Commit] = known
-		} else if known.records[0].CommitOffset != record.CommitOffset {
+		} else if known.records[0].CommitOffset != record.CommitOffset || before.Commit != record.Commit {
 			findings.add("commit %s was judged twice, the second time at offset %d", record.Commit, record.Offset)
 		}
 		known.records = append(known.records, record)
@@ -84,7 +85,7 @@ func assemble(topic []Record, findings *Findings) *Log {
 		log.events = append(log.events, record)
 	}
 	if last != nil && last.Index+1 != last.Count {
-		findings.add("the last commit has %d pieces of %d", last.Index+1, last.Count)
+		findings.add("the last commits have %d pieces of %d", last.Index+1, last.Count)
 	}
 	return log
 }

@@ -3,9 +3,8 @@
 //! A verdict is a pure function of the commits before it, and those are on the brokers when anybody can read them. So it may be told by whoever
 //! knows it first: this process's sequencer when it has judged, or the follower when the events arrive. The copies come later, and reads wait for them.
 
-use crate::log::sequencer::Output;
-use crate::log::{AppendError, Appended, Verdict};
-use domain::id::{CommitId, WorkspaceId};
+use crate::log::sequencer::{Answer, CommitKey};
+use rdkafka::error::KafkaError;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,46 +15,23 @@ use tokio::sync::{oneshot, watch};
 /// as every read may be: `append` will tell.
 const FRESH_WITHIN: Duration = Duration::from_secs(1);
 
-/// Commits that the copies may be behind before appenders are held up: as many as are written in half a second.
-const COMMITS_BEHIND_MAX: u64 = 16_384;
+/// Records of commits that the copies may be behind before appenders are held up: as many as are written in half a second.
+const RECORDS_BEHIND_MAX: u64 = 512;
 
-/// Whose commit, and which.
-pub(super) type Key = (WorkspaceId, CommitId);
-
-/// What an appender is told.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) verdict: Verdict,
-    /// The commit was judged before.
-    pub(super) is_repeat: bool,
-}
-
-impl Answer {
-    /// What the outputs of a whole commit say.
-    pub(super) fn of(outputs: &[Output]) -> Option<(Key, Self)> {
-        let first = outputs.first()?;
-        Some(((first.body.workspace(), first.commit), Self { verdict: Output::verdict(outputs), is_repeat: false }))
-    }
-
-    pub(super) fn result(self) -> Result<Appended, AppendError> {
-        match self.verdict {
-            Verdict::Accepted(appended) => Ok(Appended { is_repeat: self.is_repeat, ..appended }),
-            Verdict::Rejected(conflict) => Err(conflict.into()),
-        }
-    }
-}
+/// What an appender hears; an error leaves open what becomes of its commit.
+pub(super) type Told = Result<Answer, KafkaError>;
 
 /// Shared by the appenders of a log, its follower, and the sequencer of the same process if there is one.
 #[derive(Clone)]
 pub(super) struct Answers(Arc<Shared>);
 
 struct Shared {
-    waiting: Mutex<HashMap<Key, Vec<oneshot::Sender<Answer>>>>,
+    waiting: Mutex<HashMap<CommitKey, Vec<oneshot::Sender<Told>>>>,
     partitions: Vec<Partition>,
     failure: OnceLock<String>,
 }
 
-/// Both count commits of the partition: the offset after the last one.
+/// Both count records of commits of the partition: the offset after the last one.
 struct Partition {
     answered: AtomicU64,
     copied: watch::Sender<u64>,
@@ -70,14 +46,14 @@ impl Answers {
     }
 
     /// Returns where the answer to a commit will arrive.
-    pub(super) fn register(&self, key: Key) -> oneshot::Receiver<Answer> {
+    pub(super) fn register(&self, key: CommitKey) -> oneshot::Receiver<Told> {
         let (sender, receiver) = oneshot::channel();
         self.lock().entry(key).or_default().push(sender);
         receiver
     }
 
     /// Forgets those who no longer wait.
-    pub(super) fn forget(&self, key: Key) {
+    pub(super) fn forget(&self, key: CommitKey) {
         let mut waiting = self.lock();
         if let Some(senders) = waiting.get_mut(&key) {
             senders.retain(|sender| !sender.is_closed());
@@ -88,13 +64,22 @@ impl Answers {
     }
 
     /// Answers whoever waits; what they may know now is in the copies once those hold the commits below `next_commit`.
-    pub(super) fn tell(&self, partition: usize, next_commit: u64, answers: impl IntoIterator<Item = (Key, Answer)>) {
+    pub(super) fn tell(&self, partition: usize, next_commit: u64, answers: impl IntoIterator<Item = (CommitKey, Answer)>) {
         self.0.partitions[partition].answered.fetch_max(next_commit, Ordering::AcqRel);
+        self.hear(answers.into_iter().map(|(key, answer)| (key, Ok(answer))));
+    }
+
+    /// Says that commits may not have reached the brokers.
+    pub(super) fn not_sent(&self, keys: Vec<CommitKey>, error: &KafkaError) {
+        self.hear(keys.into_iter().map(|key| (key, Err(error.clone()))));
+    }
+
+    fn hear(&self, told: impl Iterator<Item = (CommitKey, Told)>) {
         let mut waiting = self.lock();
-        for (key, answer) in answers {
+        for (key, told) in told {
             for sender in waiting.remove(&key).into_iter().flatten() {
                 // Whoever gave up learns it by asking again.
-                drop(sender.send(answer.clone()));
+                drop(sender.send(told.clone()));
             }
         }
     }
@@ -111,7 +96,7 @@ impl Answers {
 
     /// Waits while a copy is so far behind what was answered that it should not become more.
     pub(super) async fn until_not_far_behind(&self, partition: usize) {
-        self.until_copied(partition, self.answered(partition).saturating_sub(COMMITS_BEHIND_MAX)).await;
+        self.until_copied(partition, self.answered(partition).saturating_sub(RECORDS_BEHIND_MAX)).await;
     }
 
     /// Says why the log can no longer be followed; the first reason stays.
@@ -143,7 +128,7 @@ impl Answers {
         drop(tokio::time::timeout(FRESH_WITHIN, arrived).await);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Vec<oneshot::Sender<Answer>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CommitKey, Vec<oneshot::Sender<Told>>>> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Two threads, so that nobody waits for a disk: one reads and answers, the other writes what was answered. What lies between them is limited.
 
-use super::answers::{Answer, Answers};
+use super::answers::Answers;
 use super::settings::Settings;
 use super::{topics, wire};
-use crate::log::sequencer::{Assembler, Output};
+use crate::log::sequencer::{Answer, Assembler, Output, by_commit};
 use crate::log::sqlite::{Followed, Replica};
 use anyhow::{Context as _, anyhow};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -46,7 +46,7 @@ impl Copy {
         self.seen.clone()
     }
 
-    /// Returns the commit that the copy needs next, by its offset.
+    /// Returns the record of commits that the copy needs next, by its offset.
     pub(super) fn next_commit(&self) -> u64 {
         next_commit(&self.followed)
     }
@@ -56,10 +56,10 @@ fn next_commit(followed: &Followed) -> u64 {
     followed.last.map_or(0, |last| last.commit_offset + 1)
 }
 
-/// Whole commits of one partition in order, and how far that goes.
+/// What was made of whole records of one partition, in order, and how far that goes.
 struct Batch {
     partition: usize,
-    commits: Vec<Vec<Output>>,
+    records: Vec<Vec<Output>>,
     followed: Followed,
     /// The offset after the last record that was looked at.
     looked_at: i64,
@@ -69,7 +69,7 @@ struct Batch {
 struct Track {
     assembler: Assembler,
     followed: Followed,
-    commits: Vec<Vec<Output>>,
+    records: Vec<Vec<Output>>,
     looked_at: i64,
     is_dirty: bool,
 }
@@ -78,7 +78,7 @@ impl Track {
     fn new(copy: &Copy) -> Self {
         let assembler = Assembler::after(copy.followed.last, copy.replica.next_position());
         let (followed, looked_at) = (copy.followed.clone(), copy.followed.next_offset);
-        Self { assembler, followed, commits: Vec::new(), looked_at, is_dirty: false }
+        Self { assembler, followed, records: Vec::new(), looked_at, is_dirty: false }
     }
 
     fn take(&mut self, record: &BorrowedMessage<'_>) -> anyhow::Result<()> {
@@ -86,9 +86,9 @@ impl Track {
         let output = wire::output_from_record(record).with_context(|| format!("{} cannot be read", place()))?;
         let last = output.place;
         (self.looked_at, self.is_dirty) = (record.offset() + 1, true);
-        if let Some(commit) = self.assembler.push(output).with_context(place)? {
-            self.commits.push(commit);
-            // Only at the end of a commit: what is read again after a restart starts with a whole one, or is known.
+        if let Some(outputs) = self.assembler.push(output).with_context(place)? {
+            self.records.push(outputs);
+            // Only at the end of a record's outputs: what is read again after a restart starts with whole ones, or is known.
             self.followed.last = Some(last);
             self.followed.next_offset = record.offset() + 1;
         }
@@ -99,7 +99,7 @@ impl Track {
     fn batch(&mut self, partition: usize) -> Option<Batch> {
         std::mem::take(&mut self.is_dirty).then(|| Batch {
             partition,
-            commits: std::mem::take(&mut self.commits),
+            records: std::mem::take(&mut self.records),
             followed: self.followed.clone(),
             looked_at: self.looked_at,
         })
@@ -154,7 +154,8 @@ fn read(
         }
         for (partition, track) in tracks.iter_mut().enumerate() {
             let Some(batch) = track.batch(partition) else { continue };
-            answers.tell(partition, next_commit(&batch.followed), batch.commits.iter().filter_map(|outputs| Answer::of(outputs)));
+            let told = batch.records.iter().flat_map(|outputs| by_commit(outputs)).filter_map(Answer::of);
+            answers.tell(partition, next_commit(&batch.followed), told);
             if ahead.send(batch).is_err() {
                 return Ok(());
             }
@@ -169,11 +170,11 @@ fn write(mut copies: Vec<Copy>, batches: &flume::Receiver<Batch>, answers: &Answ
         let mut waiting: Vec<Batch> = std::iter::once(first).chain(batches.try_iter().take(BATCHES_AHEAD_MAX)).collect();
         waiting.sort_by_key(|batch| batch.partition);
         for together in waiting.chunk_by_mut(|one, other| one.partition == other.partition) {
-            let commits: Vec<Vec<Output>> = together.iter_mut().flat_map(|batch| std::mem::take(&mut batch.commits)).collect();
+            let records: Vec<Vec<Output>> = together.iter_mut().flat_map(|batch| std::mem::take(&mut batch.records)).collect();
             let [.., last] = together else { continue };
             let copy = &mut copies[last.partition];
-            if !commits.is_empty() {
-                copy.replica.record(&commits, &last.followed)?;
+            if !records.is_empty() {
+                copy.replica.record(&records, &last.followed)?;
                 answers.copied(last.partition, next_commit(&last.followed));
             }
             copy.seen.store(last.looked_at, Ordering::Release);

@@ -4,6 +4,7 @@
 //! keeps a copy of the events in local files, for reading by position, stream and commit id; a lost copy is read again from the topic.
 
 mod answers;
+mod appender;
 mod check;
 mod follow;
 mod index;
@@ -19,16 +20,16 @@ pub use settings::{Settings, partition_of};
 pub use topics::{Generation, Layout, LogProblem, PARTITIONS_MAX, generation, init};
 pub(crate) use wire::event_from_record;
 
+use super::sequencer::Answer;
 use super::sqlite::{Followed, Replica, SqliteLog};
 use super::{AppendError, Appended, Commit, Filter, Log, Partition, Reading, Verdict};
-use answers::{Answer, Answers};
+use answers::Answers;
 use anyhow::Context as _;
+use appender::Appender;
 use domain::id::{CommitId, WorkspaceId};
 use follow::Copy;
 use proto::{Recorded, StreamName};
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -38,8 +39,11 @@ use tokio_util::sync::CancellationToken;
 /// How long `append` waits for a verdict; afterwards the outcome is not known. Longer than the election of a broker and of a sequencer.
 pub const APPEND_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often a waiting `append` asks whether its commit was judged before: only for a repeat can that be the answer.
-const LOOKUP_EVERY: Duration = Duration::from_millis(50);
+/// When a waiting `append` first asks whether its commit was judged before: only for a repeat can that be the answer.
+const LOOKUP_FIRST: Duration = Duration::from_millis(50);
+
+/// It asks again after twice the time, and then at least so often.
+const LOOKUP_LONGEST: Duration = Duration::from_secs(1);
 
 /// How long opening a log may take, most of it for copying events that are not here yet.
 const CATCH_UP_DEADLINE: Duration = Duration::from_secs(1_800);
@@ -47,17 +51,13 @@ const CATCH_UP_DEADLINE: Duration = Duration::from_secs(1_800);
 /// How often it is looked at how far that is.
 const CATCH_UP_POLL: Duration = Duration::from_millis(10);
 
-/// Pause before a record is offered again to a producer whose queue is full.
-const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
-
 /// A handle on a log; the last one's end stops its reader.
 #[derive(Clone)]
 pub struct KafkaLog(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
-    commits: String,
-    producer: FutureProducer,
+    appender: Appender,
     copies: Vec<SqliteLog>,
     answers: Answers,
     stop: Arc<AtomicBool>,
@@ -78,8 +78,6 @@ impl KafkaLog {
     pub async fn open(settings: Settings, folder: &Path) -> anyhow::Result<Self> {
         let generation = generation(&settings).await?;
         topics::check_partitions(&settings, &generation).await?;
-        let producer: FutureProducer =
-            settings.appender(APPEND_DEADLINE.as_millis()).create().context("starting the producer of commits")?;
         let (folder, stop) = (folder.to_owned(), Arc::<AtomicBool>::default());
         let opening = {
             let (settings, generation) = (settings.clone(), generation.clone());
@@ -88,6 +86,7 @@ impl KafkaLog {
         let (copies, logs, ends) = opening.await.context("opening the copies of the log panicked")??;
         let behind: Vec<_> = copies.iter().map(Copy::seen).zip(ends).collect();
         let answers = Answers::new(copies.iter().map(Copy::next_commit));
+        let appender = Appender::new(&settings, &generation, answers.clone())?;
         let follower = (settings.clone(), answers.clone(), stop.clone());
         std::thread::Builder::new()
             .name("log-follower".to_owned())
@@ -99,8 +98,7 @@ impl KafkaLog {
                 }
             })
             .context("starting the log's follower thread")?;
-        let commits = settings.commits();
-        let log = Self(Arc::new(Shared { settings, commits, producer, copies: logs, answers, stop, generation }));
+        let log = Self(Arc::new(Shared { settings, appender, copies: logs, answers, stop, generation }));
         tokio::time::timeout(CATCH_UP_DEADLINE, log.catch_up(&behind)).await.with_context(|| {
             format!("copying the log took more than {} s; what is copied stays, so start again", CATCH_UP_DEADLINE.as_secs())
         })??;
@@ -144,46 +142,26 @@ impl KafkaLog {
         &self.0.copies[partition.0 as usize]
     }
 
-    /// Hands a commit to the producer.
-    async fn send(&self, commit: &Commit) -> Result<DeliveryFuture, AppendError> {
-        let (key, payload) = (commit.workspace.to_string(), wire::commit_to_bytes(commit));
-        let partition = i32::try_from(self.partition(commit.workspace).0).unwrap_or_default();
-        loop {
-            let record = FutureRecord::to(&self.0.commits).partition(partition).key(&key).payload(&payload);
-            match self.0.producer.send_result(record) {
-                Ok(delivery) => return Ok(delivery),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
-                Err((error, _)) => return Err(AppendError::Unknown(error.into())),
-            }
-        }
-    }
-
     async fn decided(&self, commit: Commit) -> Result<Appended, AppendError> {
-        let copy = self.copy(self.partition(commit.workspace));
+        let partition = self.partition(commit.workspace);
+        let copy = self.copy(partition);
         let (workspace, id) = (commit.workspace, commit.id);
         let mut told = self.0.answers.register((workspace, id));
-        let mut delivery = self.send(&commit).await?;
-        let mut is_delivered = false;
-        // Not `interval`, whose first tick is at once, and at once is up to a millisecond later.
-        let mut lookup = tokio::time::interval_at(tokio::time::Instant::now() + LOOKUP_EVERY, LOOKUP_EVERY);
+        let _wish = self.0.appender.send(partition.0 as usize, &commit).await;
+        let mut pause = LOOKUP_FIRST;
         loop {
-            tokio::select! {
-                biased;
-                Ok(answer) = &mut told => return answer.result(),
-                result = &mut delivery, if !is_delivered => match result {
-                    Ok(Ok(_)) => is_delivered = true,
-                    Ok(Err((error, _))) => return Err(AppendError::Unknown(error.into())),
-                    Err(_) => return Err(AppendError::Unknown(anyhow::anyhow!("the producer of commits has stopped"))),
-                },
-                _ = lookup.tick(), if is_delivered => {
-                    if let Some(reason) = self.0.answers.failure() {
-                        return Err(AppendError::Unknown(anyhow::anyhow!("the log can no longer be followed: {reason}")));
-                    }
-                    if let Some(verdict) = copy.verdict(workspace, id).await.map_err(AppendError::Unknown)? {
-                        // Judged long ago; or just now, and then it was told before it was copied.
-                        return told.try_recv().unwrap_or(Answer { verdict, is_repeat: true }).result();
-                    }
-                }
+            match tokio::time::timeout(pause, &mut told).await {
+                Ok(Ok(Ok(answer))) => return answer.result(),
+                Ok(Ok(Err(error))) => return Err(AppendError::Unknown(error.into())),
+                Ok(Err(_)) => return Err(AppendError::Unknown(anyhow::anyhow!("nobody answers any more"))),
+                Err(_) => pause = LOOKUP_LONGEST.min(2 * pause),
+            }
+            if let Some(reason) = self.0.answers.failure() {
+                return Err(AppendError::Unknown(anyhow::anyhow!("the log can no longer be followed: {reason}")));
+            }
+            if let Some(verdict) = copy.verdict(workspace, id).await.map_err(AppendError::Unknown)? {
+                // Judged long ago; or just now, and then it was told before it was copied.
+                return told.try_recv().ok().and_then(Result::ok).unwrap_or(Answer { verdict, is_repeat: true }).result();
             }
         }
     }

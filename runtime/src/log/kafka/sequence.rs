@@ -3,13 +3,14 @@
 //! Several may run; a consumer group gives each partition to one of them. That is for thrift only: two that believe they have the same
 //! partition write the same outputs, and readers drop the second of each.
 
-use super::answers::{Answer, Answers, Key};
+use super::answers::Answers;
 use super::index::{Index, Unsaved};
 use super::settings::Settings;
 use super::topics::{self, Generation};
 use super::{follow, wire};
-use crate::log::sequencer::rule::outputs;
-use crate::log::sequencer::{Assembler, Body, Decision, Output, PartitionState, validate};
+use crate::log::sequencer::rule::Judged;
+use crate::log::sequencer::{Answer, Assembler, Body, Output, PartitionState, StreamKey, by_commit, judge};
+use crate::log::{Commit, Verdict};
 use anyhow::{Context as _, anyhow, bail};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -98,10 +99,7 @@ fn run(
             None => {}
             Some(Ok(record)) => {
                 if let Some(partition) = owned.get_mut(&record.partition()) {
-                    let told = partition.take(&record, &producer, &events)?;
-                    if let Some(answers) = answers {
-                        answers.tell(partition.number.cast_unsigned() as usize, partition.answered(), told);
-                    }
+                    partition.take(&record, answers, &producer, &events)?;
                 }
             }
             Some(Err(error)) if follow::is_passing(&error) => {
@@ -208,7 +206,7 @@ struct Partition {
     state: PartitionState,
     index: Index,
     unsaved: Unsaved,
-    /// Offset of the commit that is judged next.
+    /// Offset of the record of commits that is judged next.
     next_commit: u64,
     /// Offset of events below which the state knows them all, as far as was read back.
     known_offset: i64,
@@ -234,85 +232,87 @@ impl Partition {
         }
         let mut assembler = Assembler::after(self.state.last(), self.state.next_position());
         let (number, from) = (self.number, self.known_offset);
-        // The pieces of a commit that was cut short at the end are written again, whole.
+        // The pieces of a record's outputs that were cut short at the end are written again, whole.
         follow::read_through(settings, &client, (&topic, number), from..end, |record| {
             let place = || format!("record {} of partition {number} of {topic}", record.offset());
             let output = wire::output_from_record(record).with_context(|| format!("{} cannot be read", place()))?;
-            if let Some(commit) = assembler.push(output).with_context(place)? {
-                self.fold(&commit)?;
+            if let Some(outputs) = assembler.push(output).with_context(place)? {
+                self.state.fold(&outputs);
+                self.note(&outputs);
                 self.known_offset = record.offset() + 1;
+                if self.unsaved.verdicts.len() as u64 >= SAVE_COMMITS {
+                    self.store()?;
+                }
             }
             Ok(())
         })
         .context("reading back events")
     }
 
-    /// Judges the commit of a record and writes what counts; returns what its appender may be told.
+    /// Judges the commits of a record, tells their appenders and writes what counts.
     fn take(
         &mut self,
         record: &BorrowedMessage<'_>,
+        appenders: Option<&Answers>,
         producer: &ThreadedProducer<Deliveries>,
         events: &str,
-    ) -> anyhow::Result<Option<(Key, Answer)>> {
+    ) -> anyhow::Result<()> {
         let offset = u64::try_from(record.offset()).context("an offset below zero")?;
         if offset < self.next_commit {
-            return Ok(None);
+            return Ok(());
         }
         self.next_commit = offset + 1;
-        let commit = match wire::commit_from_bytes(record.payload().unwrap_or_default()) {
-            Ok(commit) => commit,
-            Err(error) => {
+        let commits: Vec<Commit> = wire::commits_from_bytes(record.payload().unwrap_or_default())
+            .filter_map(|commit| {
                 // The same bytes are no commit for any sequencer.
-                tracing::error!(offset, partition = self.number, error = ?error, "skipped a record that is not a commit");
-                metrics::counter!("clipflow_log_undecodable_commits_total").increment(1);
-                return Ok(None);
-            }
-        };
-        for key in self.state.cold(&commit) {
+                commit
+                    .inspect_err(|error| {
+                        tracing::error!(offset, partition = self.number, error = ?error, "skipped what is not a commit");
+                        metrics::counter!("clipflow_log_undecodable_commits_total").increment(1);
+                    })
+                    .ok()
+            })
+            .collect();
+        let cold: Vec<StreamKey> = commits.iter().flat_map(|commit| self.state.cold(commit)).collect();
+        for key in cold {
             let next_version = match self.unsaved.streams.get(&key) {
                 Some(known) => *known,
                 None => self.index.next_version(&key)?,
             };
             self.state.warm(key, next_version);
         }
-        let decision = validate(&self.state, &commit);
-        metrics::counter!("clipflow_log_commits_total", "verdict" => name(&decision)).increment(1);
-        let repeated = match &decision {
-            Decision::Repeat(verdict) => Some(((commit.workspace, commit.id), Answer { verdict: verdict.clone(), is_repeat: true })),
-            Decision::Accepted { .. } | Decision::Rejected(_) => None,
-        };
-        let outputs = outputs(commit, offset, decision);
-        let told = repeated.or_else(|| Answer::of(&outputs));
-        self.fold(&outputs)?;
-        for output in outputs {
+        let Judged { outputs, answers } = judge(&mut self.state, commits, offset);
+        self.commits_since_save += answers.len() as u64;
+        for (_, answer) in &answers {
+            metrics::counter!("clipflow_log_commits_total", "verdict" => name(answer)).increment(1);
+        }
+        if let Some(appenders) = appenders {
+            appenders.tell(self.number.cast_unsigned() as usize, self.answered(), answers);
+        }
+        self.note(&outputs);
+        for output in &outputs {
             write(output, self.number, producer, events)?;
         }
-        self.commits_since_save += 1;
         if self.commits_since_save >= SAVE_COMMITS {
             self.save(producer)?;
         }
-        Ok(told)
+        Ok(())
     }
 
-    /// Returns the offset below which every commit that counts was judged.
+    /// Returns the offset of records of commits below which every commit that counts was judged.
     fn answered(&self) -> u64 {
         self.state.last().map_or(0, |last| last.commit_offset + 1)
     }
 
-    fn fold(&mut self, outputs: &[Output]) -> anyhow::Result<()> {
-        let Some(first) = outputs.first() else { return Ok(()) };
-        self.state.fold(outputs);
-        self.unsaved.verdicts.push(((first.body.workspace(), first.commit), Output::verdict(outputs)));
+    /// Keeps what is to be saved of outputs that the state has taken in.
+    fn note(&mut self, outputs: &[Output]) {
+        let verdicts = by_commit(outputs).filter_map(|said| Some((said.first()?.key(), Output::verdict(said))));
+        self.unsaved.verdicts.extend(verdicts);
         for output in outputs {
             if let Body::Event(event) = &output.body {
                 self.unsaved.streams.insert((event.workspace, event.stream.clone()), event.version + 1);
             }
         }
-        if self.unsaved.verdicts.len() as u64 >= SAVE_COMMITS && self.commits_since_save == 0 {
-            // While reading back, everything is on the topic already.
-            self.store()?;
-        }
-        Ok(())
     }
 
     /// Saves the state once everything that it says is on the topic.
@@ -332,7 +332,7 @@ impl Partition {
     }
 }
 
-fn write(output: Output, partition: i32, producer: &ThreadedProducer<Deliveries>, events: &str) -> anyhow::Result<()> {
+fn write(output: &Output, partition: i32, producer: &ThreadedProducer<Deliveries>, events: &str) -> anyhow::Result<()> {
     let wire::Record { key, headers, payload } = wire::output_to_record(output);
     let mut record = BaseRecord::to(events).partition(partition).key(&key).payload(&*payload).headers(headers);
     loop {
@@ -348,10 +348,10 @@ fn write(output: Output, partition: i32, producer: &ThreadedProducer<Deliveries>
     }
 }
 
-fn name(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Accepted { .. } => "accepted",
-        Decision::Rejected(_) => "rejected",
-        Decision::Repeat(_) => "repeat",
+fn name(answer: &Answer) -> &'static str {
+    match answer {
+        Answer { is_repeat: true, .. } => "repeat",
+        Answer { verdict: Verdict::Accepted(_), .. } => "accepted",
+        Answer { verdict: Verdict::Rejected(_), .. } => "rejected",
     }
 }

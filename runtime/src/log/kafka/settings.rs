@@ -104,9 +104,14 @@ impl Settings {
     }
 
     /// For outputs: never skips a record and never gives up; what cannot be written ends the sequencer. They may wait for `linger_ms` for company.
+    /// Compressed, because most of an event is headers that are the same as those of the event before.
     pub(super) fn outputs(&self, linger_ms: u32) -> ClientConfig {
         let mut config = self.durable("sequencer");
-        config.set("enable.gapless.guarantee", "true").set("message.timeout.ms", "0").set("linger.ms", linger_ms.to_string());
+        config
+            .set("compression.type", "lz4")
+            .set("enable.gapless.guarantee", "true")
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", linger_ms.to_string());
         config
     }
 

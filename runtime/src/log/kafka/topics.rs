@@ -1,7 +1,7 @@
 //! The log's topics: made once, checked at each start.
 
 use super::settings::{RECORD_BYTES_MAX, Settings};
-use crate::log::sequencer::rule::RULE_VERSION;
+use crate::log::sequencer::rule::{RULE_VERSION, RULE_VERSION_MIN};
 use anyhow::{Context as _, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
@@ -50,6 +50,13 @@ pub struct Generation {
     pub partitions: u32,
     /// The rule that judges its commits.
     pub rule_version: u32,
+}
+
+impl Generation {
+    /// Tells whether a record may hold several commits.
+    pub(super) fn groups_commits(&self) -> bool {
+        self.rule_version > RULE_VERSION_MIN
+    }
 }
 
 /// How to make a log.
@@ -103,7 +110,9 @@ pub enum LogProblem {
         found: String,
     },
     /// This program judges commits by another rule.
-    #[error("the log was made for rule {found}, this program knows rule {RULE_VERSION}: use the version of clipflow that made the log")]
+    #[error(
+        "the log was made for rule {found}, this program knows rules {RULE_VERSION_MIN} to {RULE_VERSION}: use the version of clipflow that made the log"
+    )]
     OtherRule {
         /// The log's.
         found: u32,
@@ -176,7 +185,7 @@ pub async fn generation(settings: &Settings) -> anyhow::Result<Generation> {
     let settings = settings.clone();
     let reading = tokio::task::spawn_blocking(move || read_generation(&settings));
     let generation = reading.await.context("asking for the generation panicked")??;
-    if generation.rule_version != RULE_VERSION {
+    if !(RULE_VERSION_MIN..=RULE_VERSION).contains(&generation.rule_version) {
         return Err(LogProblem::OtherRule { found: generation.rule_version }.into());
     }
     Ok(generation)

@@ -1,6 +1,6 @@
 //! Records of the two topics.
 //!
-//! A commit is one protobuf message. An output is a CloudEvent in Kafka's binary binding: attributes as `ce_` headers, the payload as value.
+//! Commits are one protobuf message. An output is a CloudEvent in Kafka's binary binding: attributes as `ce_` headers, the payload as value.
 
 use crate::log::sequencer::{Body, Output, Place};
 use crate::log::{Commit, Conflict, Expected, StreamAppend};
@@ -13,11 +13,15 @@ use proto::cloudevents::{COMMIT_REJECTED, PROTOBUF};
 use proto::log_v1 as wire;
 use proto::{Metadata, NewEvent, Recorded, cloudevents};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use std::borrow::Cow;
 use std::cell::Cell;
 use uuid::Uuid;
 
 /// The header that names the value's media type.
 const CONTENT_TYPE: &str = "content-type";
+
+/// Enough for the longest name of a header.
+const HEADER_NAME_BYTES: usize = 24;
 
 /// A record to produce.
 pub(super) struct Record {
@@ -26,14 +30,15 @@ pub(super) struct Record {
     pub(super) payload: Bytes,
 }
 
-pub(super) fn commit_to_bytes(commit: &Commit) -> Vec<u8> {
+/// Returns the message of a commit.
+pub(super) fn commit_to_message(commit: &Commit) -> wire::Commit {
     let Metadata { at, actor, correlation, causation, traceparent } = &commit.metadata;
     let streams = commit.streams.iter().map(|append| wire::Append {
         stream: append.stream.as_str().to_owned(),
         expected: Some(expected(append.expected)),
         events: append.events.iter().map(event).collect(),
     });
-    let message = wire::Commit {
+    wire::Commit {
         id: uuid_bytes(commit.id.0),
         workspace: uuid_bytes(commit.workspace.0),
         streams: streams.collect(),
@@ -44,12 +49,21 @@ pub(super) fn commit_to_bytes(commit: &Commit) -> Vec<u8> {
             causation: causation.map(|cause| uuid_bytes(cause.0)),
             traceparent: traceparent.clone(),
         }),
-    };
-    message.encode_to_vec()
+    }
 }
 
-pub(super) fn commit_from_bytes(bytes: &[u8]) -> anyhow::Result<Commit> {
-    let message = wire::Commit::decode(bytes)?;
+/// Returns the commits of a record; one that cannot be read is an error, and so is a record that cannot.
+pub(super) fn commits_from_bytes(bytes: &[u8]) -> impl Iterator<Item = anyhow::Result<Commit>> {
+    let messages = match wire::Commits::decode(bytes) {
+        // A record of a log of rule 1, or nothing that can be read.
+        Ok(message) if message.commits.is_empty() => vec![wire::Commit::decode(bytes)],
+        Ok(message) => message.commits.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    };
+    messages.into_iter().map(|message| commit_from_message(message?))
+}
+
+fn commit_from_message(message: wire::Commit) -> anyhow::Result<Commit> {
     let metadata = message.metadata.context("metadata is missing")?;
     let commit = Commit {
         id: CommitId(uuid(&message.id)?),
@@ -122,32 +136,35 @@ fn uuid_bytes(id: Uuid) -> Vec<u8> {
 }
 
 /// Returns the record of an output.
-pub(super) fn output_to_record(output: Output) -> Record {
+pub(super) fn output_to_record(output: &Output) -> Record {
     let Output { place, count, commit, body } = output;
-    let key = body.workspace().to_string();
     let (mut attributes, payload) = match body {
-        Body::Event(event) => (cloudevents::attributes(&event), event.payload),
-        Body::Rejected { workspace, conflict } => rejected(commit, workspace, &conflict),
+        Body::Event(event) => (cloudevents::attributes(event), event.payload.clone()),
+        Body::Rejected { workspace, conflict } => rejected(*commit, *workspace, conflict),
     };
-    attributes.push(("commitid", commit.to_string()));
-    attributes.push(("commitoffset", place.commit_offset.to_string()));
-    attributes.push(("commitindex", place.index.to_string()));
-    attributes.push(("commitcount", count.to_string()));
+    attributes.push(("commitid", commit.to_string().into()));
+    attributes.push(("commitoffset", place.commit_offset.to_string().into()));
+    attributes.push(("commitindex", place.index.to_string().into()));
+    attributes.push(("commitcount", count.to_string().into()));
     let mut headers = OwnedHeaders::new_with_capacity(attributes.len() + 1);
     headers = headers.insert(Header { key: CONTENT_TYPE, value: Some(PROTOBUF) });
+    let mut key = String::with_capacity(HEADER_NAME_BYTES);
     for (name, value) in &attributes {
-        headers = headers.insert(Header { key: &format!("ce_{name}"), value: Some(value) });
+        key.clear();
+        key.push_str("ce_");
+        key.push_str(name);
+        headers = headers.insert(Header { key: &key, value: Some(&**value) });
     }
-    Record { key, headers, payload }
+    Record { key: body.workspace().to_string(), headers, payload }
 }
 
-fn rejected(commit: CommitId, workspace: WorkspaceId, conflict: &Conflict) -> (Vec<(&'static str, String)>, Bytes) {
+fn rejected(commit: CommitId, workspace: WorkspaceId, conflict: &Conflict) -> (Vec<(&'static str, Cow<'_, str>)>, Bytes) {
     let attributes = vec![
-        ("specversion", "1.0".to_owned()),
-        ("id", commit.to_string()),
-        ("source", format!("/workspaces/{workspace}")),
-        ("type", COMMIT_REJECTED.to_owned()),
-        ("subject", conflict.stream.as_str().to_owned()),
+        ("specversion", "1.0".into()),
+        ("id", commit.to_string().into()),
+        ("source", format!("/workspaces/{workspace}").into()),
+        ("type", COMMIT_REJECTED.into()),
+        ("subject", conflict.stream.as_str().into()),
     ];
     let message = wire::CommitRejected {
         stream: conflict.stream.as_str().to_owned(),

@@ -8,18 +8,18 @@ use thiserror::Error;
 /// Where an output belongs: the same for everybody who writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Offset of the commit among the ordered commits of the partition.
+    /// Offset of the record that holds the commit, on the partition of ordered commits.
     pub commit_offset: u64,
-    /// Place among the commit's outputs, from 0.
+    /// Place among the outputs of the record's commits, from 0.
     pub index: u32,
 }
 
-/// One record that the rule made of a commit.
+/// What the rule made of a commit, or a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// Where it belongs.
     pub place: Place,
-    /// How many outputs the commit has.
+    /// How many outputs the record's commits have.
     pub count: u32,
     /// The commit's id.
     pub commit: CommitId,
@@ -73,7 +73,12 @@ pub enum Disorder {
     },
 }
 
-/// Puts commits together from outputs that may come more than once, also in parts.
+/// Splits the outputs of one record, whole and in order, into those of each of its commits.
+pub fn by_commit(outputs: &[Output]) -> impl Iterator<Item = &[Output]> {
+    outputs.chunk_by(|one, next| one.key() == next.key())
+}
+
+/// Puts the commits of records together from outputs that may come more than once, also in parts.
 ///
 /// Takes only what lies behind everything that it has taken. Whatever several sequencers write, and wherever each of them stops, every
 /// assembler that starts at the same place returns the same commits.
@@ -85,7 +90,7 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Returns an assembler that has taken everything up to the whole commit that ends at `last`; the next event is at `next_position`.
+    /// Returns an assembler that has taken everything up to the whole record that ends at `last`; the next event is at `next_position`.
     #[must_use]
     pub fn after(last: Option<Place>, next_position: u64) -> Self {
         Self { last, next_position, pending: Vec::new() }
@@ -103,7 +108,7 @@ impl Assembler {
         self.last.is_some_and(|last| place <= last)
     }
 
-    /// Takes an output; returns the outputs of a commit when this one completes it.
+    /// Takes an output; returns the outputs of a record's commits when this one completes them.
     ///
     /// # Errors
     /// [`Disorder`], and the assembler stays as it was.
@@ -113,7 +118,7 @@ impl Assembler {
             return Ok(None);
         }
         let follows = match self.pending.last() {
-            Some(before) => place == Place { index: before.place.index + 1, ..before.place } && output.commit == before.commit,
+            Some(before) => place == Place { index: before.place.index + 1, ..before.place } && output.count == before.count,
             None => place.index == 0,
         };
         if !follows {

@@ -1,19 +1,27 @@
 //! The rule itself, and what it must know.
 
-use super::output::{Body, Output, Place};
-use crate::log::{Appended, Commit, Conflict, Verdict};
+use super::output::{Body, Output, Place, by_commit};
+use crate::log::{AppendError, Appended, Commit, Conflict, Verdict};
 use domain::id::{CommitId, WorkspaceId};
 use proto::{Recorded, StreamName};
 use std::collections::{HashMap, VecDeque};
 
-/// Version of the rule. It is part of a log's generation: another rule would judge old commits differently.
-pub const RULE_VERSION: u32 = 1;
+/// Version of the rule. It is part of a log's generation: another rule would judge old commits differently, or not see them.
+///
+/// Rule 2 lets a record hold several commits. A log of rule 1 has one in each, and they are judged the same.
+pub const RULE_VERSION: u32 = 2;
+
+/// The oldest rule whose logs this program reads and writes.
+pub const RULE_VERSION_MIN: u32 = 1;
 
 /// Commit ids of a partition that are remembered, the latest; about 100 MB. A repeat that comes later than this many others is judged anew.
 pub const COMMIT_IDS_MAX: usize = 1_000_000;
 
 /// A stream of a partition.
 pub type StreamKey = (WorkspaceId, StreamName);
+
+/// A commit of a partition.
+pub type CommitKey = (WorkspaceId, CommitId);
 
 /// What the rule knows of one partition: a fold of its outputs.
 ///
@@ -24,9 +32,9 @@ pub struct PartitionState {
     next_position: u64,
     /// The version that a stream's next event gets, and the position at which it was last written.
     streams: HashMap<StreamKey, Stream>,
-    verdicts: HashMap<(WorkspaceId, CommitId), Verdict>,
+    verdicts: HashMap<CommitKey, Verdict>,
     /// The same commit ids, oldest first.
-    order: VecDeque<(WorkspaceId, CommitId)>,
+    order: VecDeque<CommitKey>,
     last: Option<Place>,
     is_cooled: bool,
 }
@@ -53,7 +61,7 @@ pub enum Decision {
     Repeat(Verdict),
 }
 
-/// Judges the commit that comes next in order.
+/// Judges the commit that comes next in order, and changes nothing.
 #[must_use]
 pub fn validate(state: &PartitionState, commit: &Commit) -> Decision {
     if let Some(first) = state.verdicts.get(&(commit.workspace, commit.id)) {
@@ -71,40 +79,93 @@ pub fn validate(state: &PartitionState, commit: &Commit) -> Decision {
     Decision::Accepted { first_position: state.next_position, first_versions }
 }
 
-/// Returns what is to be written for a commit found at `commit_offset`; nothing for a repeat.
-#[must_use]
-pub fn outputs(commit: Commit, commit_offset: u64, decision: Decision) -> Vec<Output> {
-    let place = |index| Place { commit_offset, index };
-    match decision {
-        Decision::Repeat(_) => vec![],
-        Decision::Rejected(conflict) => {
-            let body = Body::Rejected { workspace: commit.workspace, conflict };
-            vec![Output { place: place(0), count: 1, commit: commit.id, body }]
-        }
-        Decision::Accepted { first_position, first_versions } => {
-            let count = u32::try_from(commit.events()).expect("a commit's events are limited");
-            let Commit { id, workspace, streams, metadata } = commit;
-            let mut outputs = Vec::with_capacity(count as usize);
-            for (append, first_version) in streams.into_iter().zip(first_versions) {
-                for (event, version) in append.events.into_iter().zip(first_version..) {
-                    let index = u32::try_from(outputs.len()).expect("a commit's events are limited");
-                    let recorded = Recorded {
-                        id: event.id,
-                        workspace,
-                        stream: append.stream.clone(),
-                        version,
-                        position: first_position + u64::from(index),
-                        event_type: event.event_type,
-                        schema_version: event.schema_version,
-                        payload: event.payload,
-                        metadata: metadata.clone(),
-                    };
-                    outputs.push(Output { place: place(index), count, commit: id, body: Body::Event(recorded) });
-                }
-            }
-            outputs
+/// What the appender of a commit may be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The commit was judged before.
+    pub is_repeat: bool,
+}
+
+impl Answer {
+    /// Returns what the outputs of a whole commit say, and of which; nothing when there are none.
+    #[must_use]
+    pub fn of(outputs: &[Output]) -> Option<(CommitKey, Self)> {
+        Some((outputs.first()?.key(), Self { verdict: Output::verdict(outputs), is_repeat: false }))
+    }
+
+    /// Returns what `append` does.
+    ///
+    /// # Errors
+    /// When the commit was rejected.
+    pub fn result(self) -> Result<Appended, AppendError> {
+        match self.verdict {
+            Verdict::Accepted(appended) => Ok(Appended { is_repeat: self.is_repeat, ..appended }),
+            Verdict::Rejected(conflict) => Err(conflict.into()),
         }
     }
+}
+
+/// What became of a record's commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// What is to be written; nothing for repeats.
+    pub outputs: Vec<Output>,
+    /// What is said of each commit.
+    pub answers: Vec<(CommitKey, Answer)>,
+}
+
+/// Judges the commits of the record at `commit_offset`, one after the other, and takes them in.
+///
+/// The same state and record give the same result, whoever judges. Every stream that [`PartitionState::cold`] names must be warm.
+pub fn judge(state: &mut PartitionState, commits: impl IntoIterator<Item = Commit>, commit_offset: u64) -> Judged {
+    let mut judged = Judged::default();
+    for commit in commits {
+        let key = (commit.workspace, commit.id);
+        let bodies = match validate(state, &commit) {
+            Decision::Repeat(verdict) => {
+                judged.answers.push((key, Answer { verdict, is_repeat: true }));
+                continue;
+            }
+            Decision::Rejected(conflict) => vec![Body::Rejected { workspace: commit.workspace, conflict }],
+            Decision::Accepted { first_position, first_versions } => accepted(commit, first_position, &first_versions),
+        };
+        let first = judged.outputs.len();
+        for body in bodies {
+            let index = u32::try_from(judged.outputs.len()).expect("a record's events are limited");
+            judged.outputs.push(Output { place: Place { commit_offset, index }, count: 0, commit: key.1, body });
+        }
+        let said = &judged.outputs[first..];
+        state.fold(said);
+        judged.answers.extend(Answer::of(said));
+    }
+    let count = u32::try_from(judged.outputs.len()).expect("a record's events are limited");
+    judged.outputs.iter_mut().for_each(|output| output.count = count);
+    judged
+}
+
+/// The events of a commit that counts.
+fn accepted(commit: Commit, first_position: u64, first_versions: &[u64]) -> Vec<Body> {
+    let Commit { workspace, streams, metadata, .. } = commit;
+    let mut positions = first_position..;
+    let mut bodies = Vec::new();
+    for (append, first_version) in streams.into_iter().zip(first_versions) {
+        for ((event, version), position) in append.events.into_iter().zip(*first_version..).zip(&mut positions) {
+            bodies.push(Body::Event(Recorded {
+                id: event.id,
+                workspace,
+                stream: append.stream.clone(),
+                version,
+                position,
+                event_type: event.event_type,
+                schema_version: event.schema_version,
+                payload: event.payload,
+                metadata: metadata.clone(),
+            }));
+        }
+    }
+    bodies
 }
 
 impl PartitionState {
@@ -126,23 +187,27 @@ impl PartitionState {
         self.streams.len()
     }
 
-    /// Takes in the outputs of one commit, all of them.
+    /// Takes in the outputs of commits, all of them.
     ///
     /// Called with what was just decided, and with what is read back after a restart: both give the same state.
     pub fn fold(&mut self, outputs: &[Output]) {
-        let Some(last) = outputs.last() else { return };
-        self.last = Some(last.place);
-        for output in outputs {
-            if let Body::Event(event) = &output.body {
-                let stream = Stream { next_version: event.version + 1, written: event.position };
-                self.streams.insert((event.workspace, event.stream.clone()), stream);
-                self.next_position = event.position + 1;
+        for said in by_commit(outputs) {
+            let (Some(first), Some(last)) = (said.first(), said.last()) else { continue };
+            self.last = Some(last.place);
+            for output in said {
+                if let Body::Event(event) = &output.body {
+                    let stream = Stream { next_version: event.version + 1, written: event.position };
+                    self.streams.insert((event.workspace, event.stream.clone()), stream);
+                    self.next_position = event.position + 1;
+                }
             }
+            self.remember(first.key(), Output::verdict(said));
         }
-        let verdict = Output::verdict(outputs);
-        let id = (last.body.workspace(), last.commit);
-        if self.verdicts.insert(id, verdict).is_none() {
-            self.order.push_back(id);
+    }
+
+    fn remember(&mut self, key: CommitKey, verdict: Verdict) {
+        if self.verdicts.insert(key, verdict).is_none() {
+            self.order.push_back(key);
         }
         if self.order.len() > COMMIT_IDS_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -185,17 +250,13 @@ impl PartitionState {
     }
 
     /// Returns the remembered commit ids with their verdicts, oldest first.
-    pub fn verdicts(&self) -> impl Iterator<Item = (&(WorkspaceId, CommitId), &Verdict)> {
+    pub fn verdicts(&self) -> impl Iterator<Item = (&CommitKey, &Verdict)> {
         self.order.iter().filter_map(|id| self.verdicts.get_key_value(id))
     }
 
     /// Returns the state that was once described by [`Self::next_position`], [`Self::last`] and [`Self::verdicts`]; every stream is cold.
     #[must_use]
-    pub fn restored(
-        next_position: u64,
-        last: Option<Place>,
-        verdicts: impl IntoIterator<Item = ((WorkspaceId, CommitId), Verdict)>,
-    ) -> Self {
+    pub fn restored(next_position: u64, last: Option<Place>, verdicts: impl IntoIterator<Item = (CommitKey, Verdict)>) -> Self {
         let (order, verdicts) = verdicts.into_iter().map(|(id, verdict)| (id, (id, verdict))).unzip();
         Self { next_position, streams: HashMap::new(), verdicts, order, last, is_cooled: true }
     }
@@ -206,6 +267,12 @@ impl PartitionState {
 }
 
 impl Output {
+    /// Returns whose commit it belongs to, and which.
+    #[must_use]
+    pub fn key(&self) -> CommitKey {
+        (self.body.workspace(), self.commit)
+    }
+
     /// Returns the verdict that a whole commit's outputs tell.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use super::indexer::{self, Indexer};
 use super::pack::{EventRef, Packer};
 use super::tail::{self, CommitKey, Tail};
 use super::{Shared, SqliteLog, connect, migrate};
-use crate::log::sequencer::{Body, Output, Place};
+use crate::log::sequencer::{Body, Output, Place, by_commit};
 use anyhow::Context as _;
 use proto::Recorded;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
@@ -95,23 +95,23 @@ impl Replica {
         self.next_position
     }
 
-    /// Writes whole commits in order, and how far that goes: all of it, or nothing.
+    /// Writes the commits of whole records in order, and how far that goes: all of it, or nothing.
     ///
     /// # Errors
     /// When the disk is full or the commits do not follow what is there.
-    pub fn record(&mut self, commits: &[Vec<Output>], followed: &Followed) -> anyhow::Result<()> {
+    pub fn record(&mut self, records: &[Vec<Output>], followed: &Followed) -> anyhow::Result<()> {
         self.next_position =
-            self.try_record(commits, followed).with_context(|| format!("writing the copy of the log in {}", self.path.display()))?;
+            self.try_record(records, followed).with_context(|| format!("writing the copy of the log in {}", self.path.display()))?;
         self.head.send_if_modified(|head| std::mem::replace(head, self.next_position) != self.next_position);
         Ok(())
     }
 
-    fn try_record(&mut self, commits: &[Vec<Output>], followed: &Followed) -> anyhow::Result<u64> {
+    fn try_record(&mut self, records: &[Vec<Output>], followed: &Followed) -> anyhow::Result<u64> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = tail::lock(self.indexer.tail()).catch_up(&transaction)?;
         let mut packer = Packer::new(before);
-        for outputs in commits {
-            pack(&mut packer, outputs)?;
+        for said in records.iter().flat_map(|outputs| by_commit(outputs)) {
+            pack(&mut packer, said)?;
         }
         followed.store(&transaction)?;
         Ok(self.indexer.write(transaction, packer, before)?.next_position)
