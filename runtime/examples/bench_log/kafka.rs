@@ -6,7 +6,7 @@
 //! A third one sends the log's two records of each commit through the same client library and judges nothing: what the protocol costs whoever speaks it.
 
 use crate::raw::{Hops, Raw};
-use crate::rounds::{PAYLOAD_BYTES, ROUND, Round, Writer, median, medians, next, progress, round, runs};
+use crate::rounds::{PAYLOAD_BYTES, ROUND, Round, Writer, median, medians, next, noisy, progress, round, runs};
 use domain::id::WorkspaceId;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -103,7 +103,7 @@ pub(crate) async fn report(clients: &[&str]) -> Value {
     for log in [&here.log, &elsewhere.log] {
         let first = writer();
         for number in 0..WARM_UP_COMMITS {
-            log.append(next(first, number)).await.unwrap();
+            log.append(noisy(next(first, number))).await.unwrap();
         }
     }
     let (one_hop, two_hops) = (Raw::start(&here, Hops::One).await, Raw::start(&here, Hops::Two).await);
@@ -157,7 +157,7 @@ async fn log_round(log: &KafkaLog, clients: usize, writer: &impl Fn() -> Writer)
             move |version| {
                 let log = log.clone();
                 async move {
-                    log.append(next(writer, version)).await.unwrap();
+                    log.append(noisy(next(writer, version))).await.unwrap();
                 }
             }
         }, // Answers may be ahead of the copies: a round is over when those hold it.

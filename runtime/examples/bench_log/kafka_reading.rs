@@ -1,7 +1,7 @@
 //! Reading a partition of a million events on Kafka: folding them beside a consumer that only counts bytes, and starting from nothing.
 
 use crate::kafka::{Bench, Sequencer, WORKSPACE, assigned};
-use crate::rounds::{PAYLOAD_BYTES, Writer, commit, median, progress, runs};
+use crate::rounds::{PAYLOAD_BYTES, Writer, commit, median, noisy, progress, runs};
 use futures::{StreamExt as _, TryStreamExt as _};
 use rdkafka::message::Headers as _;
 use rdkafka::{Message as _, Offset};
@@ -50,7 +50,7 @@ pub(crate) async fn report() -> Value {
         let log = KafkaLog::open(bench.settings.clone(), &cold).await.unwrap();
         copy.push(started.elapsed().as_secs_f64());
         let writer = Writer { workspace: WORKSPACE, stream: u128::from(STREAMS) + run as u128 };
-        log.append(commit(writer, 0, Expected::Empty, 1)).await.unwrap();
+        log.append(noisy(commit(writer, 0, Expected::Empty, 1))).await.unwrap();
         verdict.push(started.elapsed().as_secs_f64());
         stop.cancel();
         sequencer.await.unwrap().unwrap();
@@ -72,8 +72,9 @@ pub(crate) async fn report() -> Value {
 
 async fn fill(log: &KafkaLog) -> f64 {
     let started = Instant::now();
-    let commits = (0..EVENTS / COMMIT_EVENTS as u64)
-        .map(|number| commit(Writer { workspace: WORKSPACE, stream: u128::from(number % STREAMS) }, number, Expected::Any, COMMIT_EVENTS));
+    let commits = (0..EVENTS / COMMIT_EVENTS as u64).map(|number| {
+        noisy(commit(Writer { workspace: WORKSPACE, stream: u128::from(number % STREAMS) }, number, Expected::Any, COMMIT_EVENTS))
+    });
     futures::stream::iter(commits)
         .map(|commit| log.append(commit))
         .buffer_unordered(AT_A_TIME)

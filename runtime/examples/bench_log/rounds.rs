@@ -4,6 +4,8 @@ use bytes::Bytes;
 use domain::Timestamp;
 use domain::id::{CommitId, EventId, WorkspaceId};
 use proto::{Metadata, NewEvent, StreamName};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use runtime::log::{Commit, Expected, StreamAppend};
 use serde::Serialize;
 use std::future::Future;
@@ -104,6 +106,22 @@ pub(crate) fn commit(writer: Writer, number: u64, expected: Expected, events: us
             traceparent: None,
         },
     }
+}
+
+/// Returns the commit with ids and payloads of noise, so that nobody gains by compressing what real ones do not repeat.
+pub(crate) fn noisy(mut commit: Commit) -> Commit {
+    let mut noise = StdRng::seed_from_u64(commit.id.0.as_u64_pair().0 ^ commit.id.0.as_u64_pair().1);
+    let mut id = || Uuid::from_u128(noise.random());
+    commit.id = CommitId(id());
+    commit.metadata.correlation = id();
+    commit.metadata.causation = Some(EventId(id()));
+    for event in commit.streams.iter_mut().flat_map(|append| &mut append.events) {
+        event.id = EventId(Uuid::from_u128(noise.random()));
+        let mut payload = vec![0; PAYLOAD_BYTES];
+        noise.fill(&mut payload[..]);
+        event.payload = payload.into();
+    }
+    commit
 }
 
 /// Returns the medians of each figure.
