@@ -149,8 +149,8 @@ func together(records ...Record) []Record {
 func TestCommitsOfOneRecordAreToldApart(t *testing.T) {
 	findings := &Findings{}
 	log := assemble(together(recorded(0, "a", "x", 0, 0), rejection(1, "b"), recorded(2, "c", "y", 1, 1)), findings)
-	if findings.count != 0 || len(log.commits) != 3 || len(log.events) != 2 || log.rejected != 1 {
-		t.Fatalf("%v: %d commits, %d events, %d rejected", findings.listed, len(log.commits), len(log.events), log.rejected)
+	if findings.count != 0 || len(log.commits) != 3 || len(log.events) != 2 || log.rejected != 1 || log.together != 2 {
+		t.Fatalf("%v: %d commits, %d behind another, %d events, %d rejected", findings.listed, len(log.commits), log.together, len(log.events), log.rejected)
 	}
 }
 

@@ -34,6 +34,8 @@ type Log struct {
 	events    []Record
 	rejected  int
 	duplicate int
+	// Commits that stand in a record of commits behind another one.
+	together int
 }
 
 // assemble reads the topic by the documented rule and nothing else: take only places beyond the last one that was taken.
@@ -58,6 +60,9 @@ func assemble(topic []Record, findings *Findings) *Log {
 		}
 		before := last
 		last = &topic[i]
+		if record.Index > 0 && before != nil && before.Commit != record.Commit {
+			log.together++
+		}
 		known := log.commits[record.Commit]
 		if known == nil {
 			known = &Commit{isRejected: record.IsRejection}

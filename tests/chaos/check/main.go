@@ -48,7 +48,7 @@ func run(historyPath, topicPath, eventsPath, picture string) error {
 	comparePrinted(printed, log, findings)
 	local := compareLocalReads(history, log, findings)
 	videos := settled(log, findings)
-	fmt.Printf("topic       %d records, %d of them repeats; %d events that count, %d rejections\n", len(topic), log.duplicate, len(log.events), log.rejected)
+	fmt.Printf("topic       %d records, %d of them repeats; %d events that count, %d rejections; %d commits stand behind another in their record\n", len(topic), log.duplicate, len(log.events), log.rejected, log.together)
 	fmt.Printf("local reads %d\n", local)
 	fmt.Printf("videos      %d that workers had to answer\n", videos)
 	started := time.Now()
@@ -68,7 +68,7 @@ func run(historyPath, topicPath, eventsPath, picture string) error {
 
 // judge asks Porcupine; a history that is not linearizable is drawn.
 func judge(history []Operation, log *Log, picture string) (porcupine.CheckResult, int) {
-	all := operations(append(history, whole(log)...), log)
+	all := operations(append(history, whole(log, history)...), log)
 	result := porcupine.CheckOperationsTimeout(model(), all, searchTime)
 	if result == porcupine.Illegal && picture != "" {
 		_, info := porcupine.CheckOperationsVerbose(model(), all, searchTime)

@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 use verify::Run;
-use workload::Workload;
+use workload::{APPENDERS, Workload};
 
 /// Between a door's port at a broker and the port of the proxy before it; infra/local/kafka.sh says the same.
 const PROXY_OFFSET: u16 = 10;
@@ -183,8 +183,8 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
     history.tell("the first commit is on the log");
 
     let mut clients = JoinSet::new();
-    for client in 0..CLIENTS {
-        clients.spawn(workload.clone().work(client));
+    for (client, appender) in (0..CLIENTS).flat_map(|client| (0..=APPENDERS).map(move |appender| (client, appender))) {
+        clients.spawn(workload.clone().work(client, appender));
     }
     let planned = schedule::plan(seed, options.seconds * 1_000, &options.choice);
     let counts = faults::happen(&system, planned, history).await?;

@@ -31,6 +31,13 @@ const TRY_PAUSE: Duration = Duration::from_millis(200);
 /// Pause between a client's operations, so that the machine is not the bottleneck.
 const THINK_MS: Range<u64> = 0..20;
 
+/// Others who only append, each to a stream of its own, beside each client in its process: while a fault lasts they pile up, and then
+/// their commits go together. What they see is judged by versions and verdicts: a search through so much at once would never end.
+pub(crate) const APPENDERS: usize = 7;
+
+/// Pause between operations of one of them.
+const APPENDER_THINK_MS: Range<u64> = 0..400;
+
 /// Events before what a client knows of a stream that it reads again: what was there must still be there.
 const OVERLAP: u64 = 10;
 
@@ -79,6 +86,7 @@ struct Stream {
 }
 
 struct Append {
+    /// Appenders count on behind the clients; modulo their number it is the process.
     client: usize,
     call: u64,
     commit: CommitId,
@@ -90,26 +98,30 @@ impl Workload {
     pub(crate) fn new(seed: u64, history: Arc<History>, remotes: Vec<Arc<Remote>>, token: Arc<AtomicU64>) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let stream = |_| Stream { name: Clip::stream(Uuid::from_u128(random.random())).to_string(), next: AtomicU64::new(0) };
-        let streams = (0..STREAMS).map(stream).collect();
+        let streams = (0..STREAMS + APPENDERS * remotes.len()).map(stream).collect();
         Self { history, remotes, token, streams, seed, stop: AtomicBool::new(false), counts: Counts::default() }
     }
 
-    /// Lets one client work until told to stop, and then once more settles what it does not know.
-    pub(crate) async fn work(self: Arc<Self>, client: usize) -> anyhow::Result<()> {
+    /// Lets a client work, or one of the appenders beside it (counted from 1; the client itself is 0), until told to stop, and then once
+    /// more settles what it does not know.
+    pub(crate) async fn work(self: Arc<Self>, client: usize, appender: usize) -> anyhow::Result<()> {
         // Its own sequence, whatever the others do.
-        let mut random = StdRng::seed_from_u64(self.seed.wrapping_add(client as u64 + 1));
+        let number = appender * self.remotes.len() + client;
+        let own = (appender > 0).then(|| STREAMS + number - self.remotes.len());
+        let mut random = StdRng::seed_from_u64(self.seed.wrapping_add(number as u64 + 1));
+        let (reads, think_ms) = if appender == 0 { (READS, THINK_MS) } else { (0.0, APPENDER_THINK_MS) };
         let mut unknown = Vec::new();
         while !self.stop.load(Ordering::Relaxed) {
-            if random.random_bool(READS) {
+            if random.random_bool(reads) {
                 self.read(client, random.random_range(0..STREAMS), random.random_bool(LOCAL_READS)).await?;
             } else {
-                let append = self.choose(client, &mut random);
+                let append = self.choose(number, own, &mut random);
                 match self.append(&append, &mut random, TRIES_MAX).await? {
                     Some(outcome) => self.record(&append, &outcome)?,
                     None => unknown.push(append),
                 }
             }
-            tokio::time::sleep(Duration::from_millis(random.random_range(THINK_MS))).await;
+            tokio::time::sleep(Duration::from_millis(random.random_range(think_ms.clone()))).await;
         }
         for append in unknown {
             let is_forgotten = random.random_ratio(1, FORGOTTEN);
@@ -134,9 +146,10 @@ impl Workload {
         }
     }
 
-    fn choose(&self, client: usize, random: &mut StdRng) -> Append {
-        let first = random.random_range(0..STREAMS);
+    fn choose(&self, client: usize, own: Option<usize>, random: &mut StdRng) -> Append {
+        let first = own.unwrap_or_else(|| random.random_range(0..STREAMS));
         let parts = match random.random_range(0..100) {
+            _ if own.is_some() => vec![self.part(first, Expectation::Exact, random)],
             0..4 => {
                 let video = Video::stream(Uuid::from_u128(random.random())).to_string();
                 vec![Part { stream: video, expected: Expectation::Empty, version: 0, events: events(1, random) }]
