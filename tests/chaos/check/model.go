@@ -193,7 +193,7 @@ func operations(history []Operation, log *Log) []porcupine.Operation {
 	return all
 }
 
-// Clients of the workload, numbered from 0.
+// Clients of the workload, numbered from 0: CLIENTS of schedule.rs says the same.
 const clients = 4
 
 // isAppender: appenders count on behind the clients. Nobody else touches their streams, so what can be said of them is in versions and verdicts.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 
-/// Client processes.
+/// Client processes; check/model.go says the same.
 pub(crate) const CLIENTS: usize = 4;
 
 /// Sequencers: one at work, and one that may take over.

@@ -100,13 +100,10 @@ impl Appender {
         }
     }
 
-    async fn deliver(&self, partition: usize, mut commits: Vec<log_v1::Commit>) -> Result<(), KafkaError> {
-        let payload = match commits.pop() {
-            Some(only) if !self.0.is_grouping => only.encode_to_vec(),
-            last => {
-                commits.extend(last);
-                Commits { commits }.encode_to_vec()
-            }
+    async fn deliver(&self, partition: usize, commits: Vec<log_v1::Commit>) -> Result<(), KafkaError> {
+        let payload = match &*commits {
+            [only] if !self.0.is_grouping => only.encode_to_vec(),
+            _ => Commits { commits }.encode_to_vec(),
         };
         let partition = i32::try_from(partition).unwrap_or_default();
         loop {

@@ -306,8 +306,7 @@ impl Partition {
 
     /// Keeps what is to be saved of outputs that the state has taken in.
     fn note(&mut self, outputs: &[Output]) {
-        let verdicts = by_commit(outputs).filter_map(|said| Some((said.first()?.key(), Output::verdict(said))));
-        self.unsaved.verdicts.extend(verdicts);
+        self.unsaved.verdicts.extend(by_commit(outputs).filter_map(Answer::of).map(|(key, answer)| (key, answer.verdict)));
         for output in outputs {
             if let Body::Event(event) = &output.body {
                 self.unsaved.streams.insert((event.workspace, event.stream.clone()), event.version + 1);
