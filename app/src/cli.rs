@@ -223,6 +223,8 @@ pub(crate) enum Role {
     Sequencer,
     /// Check, hear, look, score and render.
     Workers,
+    /// Writes the events on Kafka once more with JSON as data, to the topic PREFIX.events.json.
+    Json,
 }
 
 #[derive(Clone, Debug, Subcommand)]

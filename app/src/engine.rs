@@ -175,14 +175,19 @@ impl Engine {
         if let AnyLog::Kafka(log) = &store.log
             && roles.contains(&Role::Sequencer)
         {
-            let (log, folder, shutdown) = (log.clone(), store.folder.clone(), engine.surroundings.shutdown.clone());
-            engine.tasks.spawn(async move { log.sequence(&folder, shutdown).await });
+            let (log, folder, blobs) = (log.clone(), store.folder.clone(), store.blobs.clone());
+            let shutdown = engine.surroundings.shutdown.clone();
+            engine.tasks.spawn(async move { log.sequence(&folder, &blobs, shutdown).await });
         }
         if store.kafka.is_some() {
             store.create_workspace().await?;
         }
         if let Some(settings) = &store.kafka {
             engine.relay_progress(settings, roles);
+            if roles.contains(&Role::Json) {
+                let (settings, shutdown) = (settings.clone(), engine.surroundings.shutdown.clone());
+                engine.tasks.spawn(kafka::write_json(settings, shutdown));
+            }
         }
         if roles.contains(&Role::Workers) {
             engine.work(store, shared, work).await?;

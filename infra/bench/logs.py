@@ -151,12 +151,13 @@ def figures(measured: dict) -> list[str]:
 def log_reading() -> str:
     with kafka() as brokers:
         report = example("kafka", "reading", CLIPFLOW_KAFKA_BROKERS=brokers)
-    replay, cold = report["replay"], report["cold_start_seconds"]
+    replay, cold, snapshot = report["replay"], report["cold_start_seconds"], report["snapshot"]
     rows = [
         ["raw consumer, counts bytes", f"{replay['raw']:,.0f} events/s"],
         ["raw consumer, counts bytes of headers too", f"{replay['raw_with_headers']:,.0f} events/s"],
         ["`clipflow.events` folded and checked", f"{replay['log']:,.0f} events/s, {replay['log_to_raw']:.2f}× raw, {replay['log_to_raw_with_headers']:.2f}× raw with headers"],
         ["cold start, empty folder: copy complete", f"{cold['copy']:.1f} s"],
         ["cold start: first verdict of a new sequencer", f"{cold['first_verdict']:.1f} s"],
+        [f"the same with a snapshot at {snapshot['events']:,} events ({snapshot['bytes'] / 1e6:.1f} MB)", f"{snapshot['first_verdict']:.1f} s"],
     ]
     return table([f"a partition of {report['events']:,} events", ""], rows)

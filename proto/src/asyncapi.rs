@@ -1,6 +1,6 @@
 //! The public topic of events as an `AsyncAPI` 3.0 document, for readers that use Kafka's own clients.
 
-use crate::cloudevents::{COMMIT_REJECTED, PROTOBUF};
+use crate::cloudevents::{COMMIT_REJECTED, JSON, PROTOBUF};
 use crate::schema;
 use serde_json::{Map, Value, json};
 
@@ -40,14 +40,76 @@ enum Form {
     Pattern(&'static str),
 }
 
+/// Where the event of a record with JSON lies.
+const JSON_HEADERS: [(&str, &str, Form); 1] =
+    [("eventoffset", "Offset of the record in the topic of events that this one was made of", Form::Number)];
+
+/// A topic: its name in the document, its media type of data, the end of its messages' names, and how it is told.
+struct Channel {
+    name: &'static str,
+    address: &'static str,
+    content_type: &'static str,
+    suffix: &'static str,
+    description: &'static str,
+    operation: (&'static str, &'static str),
+}
+
+const EVENTS: Channel = Channel {
+    name: "events",
+    address: "{prefix}.events",
+    content_type: PROTOBUF,
+    suffix: "",
+    description: "Records of one workspace share a partition and keep their order.",
+    operation: ("sendEvents", "What counts is written once, by the sequencer of the partition."),
+};
+
+const EVENTS_JSON: Channel = Channel {
+    name: "eventsJson",
+    address: "{prefix}.events.json",
+    content_type: JSON,
+    suffix: "Json",
+    description: "The same events with the same headers, and JSON as data; there where a process has the role `json`.",
+    operation: ("sendEventsJson", "Every event of the other topic is written here too, by the process that has its partition."),
+};
+
+impl Channel {
+    fn message(&self, event_type: &str) -> String {
+        format!("{}{}", key(event_type), self.suffix)
+    }
+
+    fn describe(&self, types: &[&str]) -> Value {
+        let messages: Map<_, _> = types.iter().map(|name| self.message(name)).map(in_components).collect();
+        json!({
+            "address": self.address,
+            "description": self.description,
+            "parameters": { "prefix": {
+                "description": "`prefix` of the section [log] in the configuration",
+                "default": "clipflow",
+            } },
+            "bindings": { "kafka": { "topicConfiguration": { "cleanup.policy": ["delete"], "retention.ms": -1 }, "bindingVersion": "0.5.0" } },
+            "messages": messages,
+        })
+    }
+
+    fn operate(&self, types: &[&str]) -> Value {
+        let message = |name: &&str| reference(&format!("#/channels/{}/messages/{}", self.name, self.message(name)));
+        json!({
+            "action": "send",
+            "summary": self.operation.1,
+            "channel": reference(&format!("#/channels/{}", self.name)),
+            "messages": types.iter().map(message).collect::<Vec<_>>(),
+        })
+    }
+}
+
 /// Returns the document. Schemas of `data` are referred to by their paths below `schemas/`.
 #[must_use]
 pub fn document() -> Value {
-    let types = || schema::EVENT_TYPES.into_iter().chain([COMMIT_REJECTED]);
-    let in_channel: Map<_, _> = types().map(|name| (key(name), reference(&format!("#/components/messages/{}", key(name))))).collect();
-    let of_operation: Vec<_> = types().map(|name| reference(&format!("#/channels/events/messages/{}", key(name)))).collect();
-    let mut messages: Map<_, _> = schema::EVENT_TYPES.iter().map(|name| (key(name), event(name))).collect();
-    messages.insert(key(COMMIT_REJECTED), rejection());
+    let events = schema::EVENT_TYPES;
+    let records: Vec<_> = events.into_iter().chain([COMMIT_REJECTED]).collect();
+    let of = |channel: &'static Channel| events.iter().map(move |name| (channel.message(name), event(name, channel)));
+    let mut messages: Map<_, _> = of(&EVENTS).chain(of(&EVENTS_JSON)).collect();
+    messages.insert(EVENTS.message(COMMIT_REJECTED), rejection());
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -58,22 +120,8 @@ pub fn document() -> Value {
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": PROTOBUF,
-        "channels": { "events": {
-            "address": "{prefix}.events",
-            "description": "Records of one workspace share a partition and keep their order.",
-            "parameters": { "prefix": {
-                "description": "`prefix` of the section [log] in the configuration",
-                "default": "clipflow",
-            } },
-            "bindings": { "kafka": { "topicConfiguration": { "cleanup.policy": ["delete"], "retention.ms": -1 }, "bindingVersion": "0.5.0" } },
-            "messages": in_channel,
-        } },
-        "operations": { "sendEvents": {
-            "action": "send",
-            "summary": "What counts is written once, by the sequencer of the partition.",
-            "channel": reference("#/channels/events"),
-            "messages": of_operation,
-        } },
+        "channels": { (EVENTS.name): EVENTS.describe(&records), (EVENTS_JSON.name): EVENTS_JSON.describe(&events) },
+        "operations": { (EVENTS.operation.0): EVENTS.operate(&records), (EVENTS_JSON.operation.0): EVENTS_JSON.operate(&events) },
         "components": {
             "messages": messages,
             "messageTraits": {
@@ -82,20 +130,29 @@ pub fn document() -> Value {
                     "bindingVersion": "0.5.0",
                 } } },
             },
-            "schemas": { "eventHeaders": headers(&EVENT_HEADERS) },
+            "schemas": { "eventHeaders": headers(&EVENT_HEADERS), "jsonHeaders": headers(&JSON_HEADERS) },
         },
     })
 }
 
-fn event(event_type: &str) -> Value {
+fn event(event_type: &str, channel: &Channel) -> Value {
     let message = schema::message(event_type).map(|message| message.full_name().to_owned()).unwrap_or_default();
+    let mut schemas = vec![typed(event_type, EVENT, channel.content_type), reference("#/components/schemas/eventHeaders")];
+    let form = if channel.content_type == JSON {
+        schemas.push(reference("#/components/schemas/jsonHeaders"));
+        format!("The value is the protobuf JSON mapping of `{message}`, as the schema says.")
+    } else {
+        format!(
+            "The value is the protobuf message `{message}` (schemas/protobuf/clipflow.binpb); \
+            the schema describes the same by the protobuf JSON mapping."
+        )
+    };
     json!({
         "name": event_type,
         "title": event_type,
-        "contentType": PROTOBUF,
-        "description": format!("The value is the protobuf message `{message}` (schemas/protobuf/clipflow.binpb); \
-            the schema describes the same by the protobuf JSON mapping."),
-        "headers": { "allOf": [typed(event_type, EVENT), reference("#/components/schemas/eventHeaders")] },
+        "contentType": channel.content_type,
+        "description": form,
+        "headers": { "allOf": schemas },
         "payload": reference(&format!("./events/v1/{event_type}.json")),
         "traits": [reference("#/components/messageTraits/record")],
     })
@@ -108,19 +165,19 @@ fn rejection() -> Value {
         "contentType": PROTOBUF,
         "description": "Not an event: a commit that came too late and counts for nothing. Readers skip it. \
             The value is the protobuf message `clipflow.log.v1.CommitRejected`.",
-        "headers": typed(COMMIT_REJECTED, COMMIT),
+        "headers": typed(COMMIT_REJECTED, COMMIT, PROTOBUF),
         "payload": { "type": "object" },
         "traits": [reference("#/components/messageTraits/record")],
     })
 }
 
 /// The attributes that CloudEvents requires of every record.
-fn typed(event_type: &str, id: &str) -> Value {
+fn typed(event_type: &str, id: &str, content_type: &str) -> Value {
     json!({
         "type": "object",
         "required": ["content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject"],
         "properties": {
-            "content-type": { "const": PROTOBUF },
+            "content-type": { "const": content_type },
             "ce_specversion": { "const": "1.0" },
             "ce_id": { "type": "string", "pattern": id },
             "ce_source": { "type": "string", "pattern": WORKSPACE.replace('^', "^/workspaces/") },
@@ -146,6 +203,12 @@ fn text(meaning: &str, form: Form) -> Value {
         Form::Format(format) => schema["format"] = json!(format),
     }
     schema
+}
+
+/// Returns an entry that stands for the message of the same name among the components.
+fn in_components(name: String) -> (String, Value) {
+    let to = reference(&format!("#/components/messages/{name}"));
+    (name, to)
 }
 
 fn reference(to: &str) -> Value {

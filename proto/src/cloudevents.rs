@@ -17,6 +17,9 @@ pub const COMMIT_REJECTED: &str = "log.commit_rejected";
 /// Media type of payloads as the log stores them.
 pub const PROTOBUF: &str = "application/protobuf";
 
+/// Media type of payloads by the protobuf JSON mapping.
+pub const JSON: &str = "application/json";
+
 /// The `source` of every event: a workspace is where it happened.
 #[must_use]
 pub fn source(event: &Recorded) -> String {
@@ -91,7 +94,7 @@ pub fn to_json(event: &Recorded) -> Value {
     let mut object: Map<String, Value> = attributes.collect();
     match data(event) {
         Some(data) => {
-            object.insert("datacontenttype".into(), json!("application/json"));
+            object.insert("datacontenttype".into(), json!(JSON));
             object.insert("data".into(), data);
         }
         None => {

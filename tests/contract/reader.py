@@ -1,6 +1,6 @@
 """Reads the public topic of events as a partner would: with Confluent's client, the CloudEvents SDK and the committed schemas.
 
-    reader.py BROKERS TOPIC
+    reader.py BROKERS TOPIC      such as clipflow.events, or clipflow.events.json
 
 Nothing of ClipFlow's own code takes part. `read` returns the events that passed, each once, as CloudEvents JSON.
 """
@@ -28,17 +28,18 @@ REJECTED = "log.commit_rejected"
 class Protobuf(JSONFormat):
     """The SDK's own format makes text of bytes that happen to be UTF-8."""
 
-    def read_data(self, body: bytes, datacontenttype: str | None) -> bytes:
-        assert datacontenttype == "application/protobuf", datacontenttype
-        return body
+    def read_data(self, body: bytes, datacontenttype: str | None):
+        return body if datacontenttype == "application/protobuf" else super().read_data(body, datacontenttype)
 
 
 class Contract:
     """schemas/: which headers and which payload belong to a type of event."""
 
-    def __init__(self) -> None:
+    def __init__(self, topic: str) -> None:
         self.document = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
-        self.messages = {message["name"]: message for message in self.document["components"]["messages"].values()}
+        channel = self.document["channels"]["eventsJson" if topic.endswith(".json") else "events"]
+        messages = [self.document["components"]["messages"][name] for name in channel["messages"]]
+        self.messages = {message["name"]: message for message in messages}
         files = descriptor_pb2.FileDescriptorSet.FromString((SCHEMAS / "protobuf/clipflow.binpb").read_bytes())
         self.pool = descriptor_pool.DescriptorPool()
         for file in files.file:
@@ -53,10 +54,10 @@ class Contract:
             rooted = json.loads(json.dumps(schema).replace('"#/', '"asyncapi#/'))
             Draft202012Validator(rooted, registry=self.registry, format_checker=FormatChecker()).validate(texts)
 
-    def payload(self, event_type: str, data: bytes) -> dict:
+    def payload(self, event_type: str, data: bytes | dict) -> dict:
         name = "".join(word.capitalize() for word in event_type.replace("_", ".").split("."))
         kind = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(f"clipflow.events.v1.{name}"))
-        message = MessageToDict(kind.FromString(data))
+        message = MessageToDict(kind.FromString(data)) if isinstance(data, bytes) else data
         schema = json.loads((SCHEMAS / self.messages[event_type]["payload"]["$ref"]).read_text())
         # Closed here, open for readers: what we write today must be what the schema of today names.
         Draft202012Validator({**schema, "unevaluatedProperties": False}, format_checker=FormatChecker()).validate(message)
@@ -80,7 +81,7 @@ def records(brokers: str, topic: str):
 
 
 def read(brokers: str, topic: str) -> list[dict]:
-    contract, events, next_position = Contract(), [], {}
+    contract, events, next_position = Contract(topic), [], {}
     for partition, record in records(brokers, topic):
         headers = dict(record.headers())
         event = from_binary(KafkaMessage(headers, record.key(), record.value() or b""), Protobuf())

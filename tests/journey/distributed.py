@@ -29,6 +29,7 @@ from client import Client
 from journey import CLIPS_MIN, START_SECONDS, Server, an_interrupted_upload_resumes, every_clip_has_reasons_and_a_file, step
 
 CLIPS_SECONDS = 1_200
+JSON_SECONDS = 30
 # More than one, so that everything that counts positions is seen to count them per partition.
 PARTITIONS = os.environ.get("CLIPFLOW_JOURNEY_PARTITIONS", "3")
 
@@ -123,10 +124,13 @@ def every_event_is_there_once(happened: list[dict], clips: int) -> None:
 
 
 def a_reader_with_nothing_of_ours_reads_the_same(happened: list[dict], prefix: str) -> None:
-    read = contract.read(os.environ["CLIPFLOW_KAFKA_BROKERS"], f"{prefix}.events")
     ours = [{name: event[name] for name in ("id", "type", "subject", "position", "data")} for event in happened]
+    read = contract.read(os.environ["CLIPFLOW_KAFKA_BROKERS"], f"{prefix}.events")
     assert read == ours, "other clients read other events"
-    step(f"{len(read)} events read with Confluent's client and the CloudEvents SDK fit their schemas")
+    as_json = lambda: contract.read(os.environ["CLIPFLOW_KAFKA_BROKERS"], f"{prefix}.events.json")
+    wait_for("the last event as JSON", JSON_SECONDS, lambda: len(as_json()) >= len(ours))
+    assert as_json() == ours, "other clients read other events as JSON"
+    step(f"{len(read)} events read with Confluent's client and the CloudEvents SDK, also as JSON, fit their schemas")
 
 
 def a_worker_shows_what_it_did(worker: Part) -> None:
@@ -137,8 +141,8 @@ def a_worker_shows_what_it_did(worker: Part) -> None:
 
 
 @contextlib.contextmanager
-def platform(binary: Path, folder: Path):
-    """Sequencer, two workers and gateway in processes of their own; yields a client, the workers and the prefix of the topics."""
+def platform(binary: Path, folder: Path, also: str = ""):
+    """Sequencer (and another role in its process), two workers and gateway in processes of their own; yields a client, the workers and the prefix of the topics."""
     prefix = configure(folder)
     copies = min(3, len(os.environ["CLIPFLOW_KAFKA_BROKERS"].split(",")))
     layout = ["--partitions", PARTITIONS, "--replication", str(copies), "--min-insync", str(max(1, copies - 1))]
@@ -147,7 +151,7 @@ def platform(binary: Path, folder: Path):
     subprocess.run([binary, "migrate", "--replicas", "1"], check=True, cwd=folder)
     subprocess.run([binary, "log", "init", "--config", folder / "clipflow.toml", *layout], check=True, cwd=folder)
     with contextlib.ExitStack() as parts:
-        parts.enter_context(Part(binary, folder, "sequencer", "sequencer"))
+        parts.enter_context(Part(binary, folder, "sequencer", "sequencer" + also))
         workers = [parts.enter_context(Part(binary, folder, f"worker-{n}", "workers")) for n in (1, 2)]
         try:
             server = parts.enter_context(Door(binary, folder))
@@ -164,8 +168,9 @@ def main() -> None:
     arguments.add_argument("--talk", type=Path, required=True)
     options = arguments.parse_args()
     binary = options.binary.resolve()
-    with tempfile.TemporaryDirectory(prefix="clipflow-distributed-") as name, platform(binary, Path(name)) as (client, workers, prefix):
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="clipflow-distributed-")))
+        client, workers, prefix = stack.enter_context(platform(binary, folder, also=",json"))
         video = an_interrupted_upload_resumes(client, options.talk.read_bytes())
         has = lambda kind: any(event["type"] == kind for event in events(binary, folder))
         wait_for("the first render", CLIPS_SECONDS, lambda: has("clip.render_requested"))

@@ -12,6 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use runtime::blobs::Blobs;
 use runtime::log::kafka::{KafkaLog, Layout, Settings, init, sequence};
 use runtime::log::{Log, Partition};
 use serde_json::{Value, json};
@@ -63,8 +64,8 @@ impl Bench {
         let (own, settings_too, token) = (log.clone(), settings.clone(), stop.clone());
         let sequencer = tokio::spawn(async move {
             match sequencer {
-                Sequencer::Here => own.sequence(&folder, token).await,
-                Sequencer::Elsewhere => sequence(settings_too, &folder, token).await,
+                Sequencer::Here => own.sequence(&folder, &Blobs::in_memory(), token).await,
+                Sequencer::Elsewhere => sequence(settings_too, &folder, &Blobs::in_memory(), token).await,
             }
         });
         Self { settings, log, layout, stop, sequencer }

@@ -5,15 +5,21 @@ use crate::rounds::{PAYLOAD_BYTES, Writer, commit, median, noisy, progress, runs
 use futures::{StreamExt as _, TryStreamExt as _};
 use rdkafka::message::Headers as _;
 use rdkafka::{Message as _, Offset};
+use runtime::blobs::Blobs;
 use runtime::log::kafka::{KafkaLog, Settings, check, sequence};
 use runtime::log::{Expected, Log};
 use serde_json::{Value, json};
+use std::num::NonZeroU64;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 const EVENTS: u64 = 1_000_000;
 const COMMIT_EVENTS: usize = 100;
 const STREAMS: u64 = 10_000;
+
+/// Where the snapshot lies from which a sequencer starts: it reads the rest.
+const SNAPSHOT_EVENTS: NonZeroU64 = NonZeroU64::new(900_000).unwrap();
 
 /// Commits that wait for their verdict at a time while the partition is filled.
 const AT_A_TIME: usize = 64;
@@ -45,7 +51,7 @@ pub(crate) async fn report() -> Value {
         let stop = CancellationToken::new();
         let sequencer = tokio::spawn({
             let (settings, folder, stop) = (bench.settings.clone(), cold.clone(), stop.clone());
-            async move { sequence(settings, &folder, stop).await }
+            async move { sequence(settings, &folder, &Blobs::in_memory(), stop).await }
         });
         let log = KafkaLog::open(bench.settings.clone(), &cold).await.unwrap();
         copy.push(started.elapsed().as_secs_f64());
@@ -57,6 +63,13 @@ pub(crate) async fn report() -> Value {
         drop(log);
         std::fs::remove_dir_all(cold).unwrap();
     }
+    let blobs = Blobs::open(&folder.path().join("blobs")).unwrap();
+    let bytes = keep_snapshot(&bench, &blobs, folder.path()).await;
+    let mut from_snapshot = Vec::new();
+    for run in 0..runs() {
+        progress(&format!("cold start from a snapshot, run {} of {}", run + 1, runs()));
+        from_snapshot.push(first_verdict_seconds(&bench, &blobs, &folder.path().join(format!("restored-{run}")), run as u64).await);
+    }
     let ratio = |raw: &[f64]| median(folded.iter().zip(raw).map(|(log, raw)| log / raw));
     let (to_raw, to_headers) = (ratio(&raw), ratio(&with_headers));
     bench.remove(&[]).await;
@@ -67,7 +80,46 @@ pub(crate) async fn report() -> Value {
             "log_to_raw": to_raw, "log_to_raw_with_headers": to_headers,
         },
         "cold_start_seconds": { "copy": median(copy.into_iter()), "first_verdict": median(verdict.into_iter()) },
+        "snapshot": { "events": SNAPSHOT_EVENTS, "bytes": bytes, "first_verdict": median(from_snapshot.into_iter()) },
     })
+}
+
+/// Lets a sequencer read most of the partition, until it has kept a snapshot of that; returns the snapshot's size.
+async fn keep_snapshot(bench: &Bench, blobs: &Blobs, folder: &Path) -> u64 {
+    let own = folder.join("snapshot");
+    std::fs::create_dir(&own).unwrap();
+    let settings = Settings { snapshot_events: SNAPSHOT_EVENTS, ..bench.settings.clone() };
+    let series = format!("log-{}/sequencer-0-v1", bench.log.generation().id);
+    let stop = CancellationToken::new();
+    let sequencer = tokio::spawn({
+        let (blobs, stop) = (blobs.clone(), stop.clone());
+        async move { sequence(settings, &own, &blobs, stop).await }
+    });
+    let bytes = loop {
+        if let Some(kept) = blobs.snapshots(&series).await.unwrap().first() {
+            break kept.bytes();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    stop.cancel();
+    sequencer.await.unwrap().unwrap();
+    bytes
+}
+
+/// Starts a sequencer in a new folder; its first commit comes from another process.
+async fn first_verdict_seconds(bench: &Bench, blobs: &Blobs, folder: &Path, run: u64) -> f64 {
+    std::fs::create_dir(folder).unwrap();
+    let (started, stop) = (Instant::now(), CancellationToken::new());
+    let sequencer = tokio::spawn({
+        let (settings, folder, blobs, stop) = (bench.settings.clone(), folder.to_owned(), blobs.clone(), stop.clone());
+        async move { sequence(settings, &folder, &blobs, stop).await }
+    });
+    let writer = Writer { workspace: WORKSPACE, stream: u128::from(2 * STREAMS + run) };
+    bench.log.append(noisy(commit(writer, 0, Expected::Empty, 1))).await.unwrap();
+    let seconds = started.elapsed().as_secs_f64();
+    stop.cancel();
+    sequencer.await.unwrap().unwrap();
+    seconds
 }
 
 async fn fill(log: &KafkaLog) -> f64 {

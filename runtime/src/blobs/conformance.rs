@@ -26,6 +26,7 @@ pub async fn suite(blobs: &Blobs) {
     the_same_put_many_times_at_once_is_kept_once(blobs).await;
     a_local_file_stays_while_it_is_held(blobs).await;
     everything_is_listed_until_it_is_deleted(blobs).await;
+    the_last_snapshots_of_a_series_stay(blobs).await;
 }
 
 /// The case for stores that others can reach: `damage` puts other bytes where a blob lies.
@@ -146,6 +147,30 @@ async fn everything_is_listed_until_it_is_deleted(blobs: &Blobs) {
         assert!(matches!(blobs.open_local(&blob).await, Err(BlobError::Missing(_))), "no copy is left on this machine");
         assert_eq!(kept_times(blobs, blob.sha256).await, 0);
     }
+}
+
+async fn the_last_snapshots_of_a_series_stay(blobs: &Blobs) {
+    // A bucket is run on as it is, so the series must be new.
+    let (series, other) = (format!("{}/0", crate::ids::fresh()), format!("{}/0", crate::ids::fresh()));
+    assert_eq!(blobs.snapshots(&series).await.expect("a series without any"), []);
+    let source = blobs.scratch().expect("a scratch file");
+    for number in [7, 100, 9] {
+        std::fs::write(&source.path, unique(number, 1_000)).expect("writing it");
+        blobs.keep_snapshot(&series, number, &source.path).await.expect("keeping it");
+    }
+    blobs.keep_snapshot(&other, 1, &source.path).await.expect("keeping it elsewhere");
+    let kept = blobs.snapshots(&series).await.expect("the series");
+    assert_eq!(kept.iter().map(|snapshot| snapshot.number).collect::<Vec<_>>(), [100, 9], "the last first, and as many as stay");
+    std::fs::write(&source.path, unique(8, LARGE_BYTES)).expect("something longer");
+    blobs.fetch_snapshot(&kept[0], &source.path).await.expect("fetching it");
+    assert_eq!(std::fs::read(&source.path).expect("the file"), unique(100, 1_000));
+    std::fs::write(&source.path, unique(11, LARGE_BYTES)).expect("a large one");
+    blobs.keep_snapshot(&series, 101, &source.path).await.expect("keeping a large one");
+    let last = blobs.snapshots(&series).await.expect("the series").swap_remove(0);
+    assert_eq!((last.number, last.bytes()), (101, LARGE_BYTES as u64));
+    blobs.fetch_snapshot(&last, &source.path).await.expect("fetching the large one");
+    assert_eq!(std::fs::read(&source.path).expect("the file"), unique(11, LARGE_BYTES));
+    assert!(blobs.fetch_snapshot(&kept[1], &source.path).await.is_err(), "an old one is gone");
 }
 
 async fn kept_times(blobs: &Blobs, digest: Digest) -> usize {

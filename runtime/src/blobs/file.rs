@@ -81,6 +81,14 @@ pub(super) fn copy_in(folder: &Path, source: &Path) -> Result<(Digest, u64), Blo
     Ok((digest, bytes))
 }
 
+/// Copies a file to a name of its own below the folder: there at once, or not at all.
+pub(super) fn copy_to(folder: &Path, source: &Path, target: &Path) -> Result<(), BlobError> {
+    let scratch = Scratch::new(&scratch_folder(folder))?;
+    fs::copy(source, &scratch.path)?;
+    fs::create_dir_all(target.parent().unwrap_or(folder))?;
+    Ok(fs::rename(&scratch.path, target)?)
+}
+
 /// Takes a file whose digest is known.
 pub(super) fn move_in(folder: &Path, source: &Path, digest: Digest) -> Result<(), BlobError> {
     let file = File::open(source)?;

@@ -9,11 +9,13 @@ pub mod direct;
 mod error;
 mod file;
 mod s3;
+mod series;
 mod settings;
 mod transfer;
 
 pub use error::BlobError;
 pub use file::Scratch;
+pub use series::{SNAPSHOTS_KEPT, Snapshot};
 pub use settings::{BlobSettings, Encryption, S3Settings};
 
 use anyhow::Context as _;

@@ -4,6 +4,7 @@ use crate::bad_input::init_of_rule;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use runtime::blobs::Blobs;
 use runtime::log::conformance::{append_together, suite};
 use runtime::log::kafka::{KafkaLog, Layout, LogProblem, Settings, check, init, sequence};
 use std::path::Path;
@@ -40,21 +41,31 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(settings: &Settings, folder: &Path) -> Self {
+        Self::start_with(settings, folder, &Blobs::in_memory())
+    }
+
+    /// Starts one that keeps snapshots.
+    pub(crate) fn start_with(settings: &Settings, folder: &Path, blobs: &Blobs) -> Self {
         let stop = CancellationToken::new();
-        let (settings, folder, token) = (settings.clone(), folder.to_owned(), stop.clone());
-        Self { stop: stop.drop_guard(), task: tokio::spawn(async move { sequence(settings, &folder, token).await }) }
+        let (settings, folder, blobs, token) = (settings.clone(), folder.to_owned(), blobs.clone(), stop.clone());
+        Self { stop: stop.drop_guard(), task: tokio::spawn(async move { sequence(settings, &folder, &blobs, token).await }) }
     }
 
     /// Starts one that answers the appenders of `log` at once.
     pub(crate) fn start_answering(log: &KafkaLog, folder: &Path) -> Self {
         let stop = CancellationToken::new();
         let (log, folder, token) = (log.clone(), folder.to_owned(), stop.clone());
-        Self { stop: stop.drop_guard(), task: tokio::spawn(async move { log.sequence(&folder, token).await }) }
+        Self { stop: stop.drop_guard(), task: tokio::spawn(async move { log.sequence(&folder, &Blobs::in_memory(), token).await }) }
     }
 
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.task.await.unwrap().expect("a sequencer ends without an error");
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(self) -> anyhow::Result<()> {
+        self.task.await.unwrap()
     }
 }
 

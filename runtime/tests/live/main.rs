@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests learn from the environment where the engines are")]
 
 mod bad_input;
+mod json;
 mod kafka;
+mod snapshots;
 mod tokens;
 mod work;

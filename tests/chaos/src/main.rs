@@ -121,7 +121,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             }
         }
         Cli::Client { brokers, prefix, client, folder, workspace } => {
-            let settings = Settings { brokers, prefix, client: client.into_iter().collect() };
+            let settings = Settings { client: client.into_iter().collect(), ..Settings::plain(brokers, prefix) };
             client::run(settings, &folder, workspace).await?;
         }
     }
@@ -212,7 +212,7 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
 }
 
 /// Writes a configuration that comes to the brokers by these addresses.
-fn configure(folder: &Path, name: &str, Settings { brokers, prefix, client }: &Settings) -> anyhow::Result<()> {
+fn configure(folder: &Path, name: &str, Settings { brokers, prefix, client, .. }: &Settings) -> anyhow::Result<()> {
     let blobs = folder.join("blobs");
     let client: String = client.iter().map(|(name, value)| format!("{name:?} = {value:?}\n")).collect();
     let text = format!("[log]\nbrokers = {brokers:?}\nprefix = {prefix:?}\n[log.client]\n{client}[blobs]\nfolder = {blobs:?}\n");
@@ -236,7 +236,7 @@ async fn assemble(options: &Options, run: &Run, prefix: &str, remotes: &[Arc<Rem
         (1..=BROKERS as u16).map(|broker| format!("127.0.0.1:{}", first + broker)).collect::<Vec<_>>().join(",")
     };
     for (name, door) in [("others", Door::Others), ("sequencer-0", Door::Sequencer(0)), ("sequencer-1", Door::Sequencer(1))] {
-        let settings = Settings { brokers: addresses(door), prefix: prefix.to_owned(), client: options.client.iter().cloned().collect() };
+        let settings = Settings { client: options.client.iter().cloned().collect(), ..Settings::plain(addresses(door), prefix) };
         configure(&run.folder, name, &settings)?;
     }
     let path = |name: &str| run.folder.join(name).into_os_string();

@@ -34,7 +34,7 @@ const WAITING_MAX: usize = 16_384;
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// Kept by who wants a commit sent: once it is dropped, a commit that still waits is not.
-pub(super) struct Wish(#[expect(dead_code, reason = "it only has to live")] Arc<()>);
+pub(super) struct Waiter(#[expect(dead_code, reason = "it only has to live")] Arc<()>);
 
 /// Sends the commits of one process.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ struct Waiting {
     key: CommitKey,
     commit: log_v1::Commit,
     bytes: usize,
-    wish: Weak<()>,
+    waiter: Weak<()>,
 }
 
 impl Appender {
@@ -73,15 +73,15 @@ impl Appender {
     }
 
     /// Sends a commit as soon as may be.
-    pub(super) async fn send(&self, partition: usize, commit: &Commit) -> Wish {
-        let (key, commit, wish) = ((commit.workspace, commit.id), wire::commit_to_message(commit), Arc::default());
-        let waiting = Waiting { key, bytes: commit.encoded_len(), commit, wish: Arc::downgrade(&wish) };
+    pub(super) async fn send(&self, partition: usize, commit: &Commit) -> Waiter {
+        let (key, commit, waiter) = ((commit.workspace, commit.id), wire::commit_to_message(commit), Arc::default());
+        let waiting = Waiting { key, bytes: commit.encoded_len(), commit, waiter: Arc::downgrade(&waiter) };
         while self.lane(partition).waiting.len() >= WAITING_MAX {
             tokio::time::sleep(QUEUE_FULL_PAUSE).await;
         }
         self.lane(partition).waiting.push_back(waiting);
         self.go(partition);
-        Wish(wish)
+        Waiter(waiter)
     }
 
     /// Sends what waits, if it may go now.
@@ -137,7 +137,7 @@ impl Lane {
             && let Some(next) = self.waiting.pop_front_if(|next| group.is_empty() || bytes + next.bytes <= RECORD_BYTES)
         {
             // Nobody waits for it any more, so nobody needs it to arrive.
-            if next.wish.strong_count() > 0 {
+            if next.waiter.strong_count() > 0 {
                 bytes += next.bytes;
                 group.push(next);
             }

@@ -274,6 +274,13 @@ pub(crate) fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
     use rdkafka::error::RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
-        Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::OperationTimedOut | Code::Resolve | Code::CoordinatorNotAvailable)
+        Some(
+            Code::AllBrokersDown
+                | Code::BrokerTransportFailure
+                | Code::CoordinatorNotAvailable
+                | Code::DestroyBroker
+                | Code::OperationTimedOut
+                | Code::Resolve
+        )
     )
 }

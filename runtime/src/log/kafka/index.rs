@@ -8,10 +8,13 @@ use crate::log::sequencer::{PartitionState, Place, StreamKey};
 use crate::log::{Appended, Conflict, Expected, Verdict};
 use anyhow::Context as _;
 use domain::id::{CommitId, WorkspaceId};
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, TransactionBehavior};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
+
+/// Counts changes of the tables below: a file of another layout in the blob store is not for this program.
+pub(super) const LAYOUT: u32 = 1;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS state (
@@ -69,6 +72,34 @@ impl Index {
         Ok((Self { connection, generation }, PartitionState::restored(next_position, last, verdicts), next_offset))
     }
 
+    /// Writes what the index at `path` has on disk to a file at `copy`, over what is there; others may write the index meanwhile. Returns the
+    /// offset of events below which the copy knows them all.
+    pub(super) fn copy(path: &Path, copy: &Path) -> anyhow::Result<i64> {
+        // SQLite copies into an empty file, or none.
+        std::fs::write(copy, [])?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let from = Connection::open_with_flags(path, flags).with_context(|| format!("opening {}", path.display()))?;
+        from.execute("VACUUM INTO ?", [copy.to_str().context("a path that is no text")?])?;
+        let copied = Connection::open_with_flags(copy, flags)?;
+        Ok(copied.query_row("SELECT next_offset FROM state", [], |row| row.get(0))?)
+    }
+
+    /// Removes the files of an index that nobody has open. What one of them is left with would be taken for a part of the next.
+    pub(super) fn remove(path: &Path) -> anyhow::Result<()> {
+        for suffix in ["-wal", "-shm", ""] {
+            match std::fs::remove_file(with_suffix(path, suffix)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("removing an old index"),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves one file, with everything in it.
+    pub(super) fn close(self) -> anyhow::Result<()> {
+        self.connection.close().map_err(|(_, error)| error).context("closing an index")
+    }
+
     /// Returns the next version of a stream; 0 for one that has no event.
     pub(super) fn next_version(&self, (workspace, name): &StreamKey) -> anyhow::Result<u64> {
         let sql = "SELECT next_version FROM streams WHERE workspace = ? AND name = ?";
@@ -114,6 +145,12 @@ impl Index {
         )?;
         Ok(transaction.commit()?)
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn verdict(row: &Row<'_>) -> anyhow::Result<((WorkspaceId, CommitId), Verdict)> {

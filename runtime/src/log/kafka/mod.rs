@@ -8,13 +8,18 @@ mod appender;
 mod check;
 mod follow;
 mod index;
+mod json;
+mod members;
+mod outputs;
 mod sequence;
 mod settings;
+mod snapshot;
 mod topics;
 mod wire;
 
 pub use check::{Report, check};
 pub(crate) use follow::is_passing;
+pub use json::write_json;
 pub use sequence::sequence;
 pub use settings::{Settings, partition_of};
 pub use topics::{Generation, Layout, LogProblem, PARTITIONS_MAX, generation, init};
@@ -23,6 +28,7 @@ pub(crate) use wire::event_from_record;
 use super::sequencer::Answer;
 use super::sqlite::{Followed, Replica, SqliteLog};
 use super::{AppendError, Appended, Commit, Filter, Log, Partition, Reading, Verdict};
+use crate::blobs::Blobs;
 use answers::Answers;
 use anyhow::Context as _;
 use appender::Appender;
@@ -127,9 +133,9 @@ impl KafkaLog {
     ///
     /// # Errors
     /// As [`sequence()`].
-    pub async fn sequence(&self, folder: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn sequence(&self, folder: &Path, blobs: &Blobs, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (settings, answers) = (self.0.settings.clone(), self.0.answers.clone());
-        sequence::sequence_and_answer(settings, folder, shutdown, Some(answers)).await
+        sequence::sequence_and_answer(settings, folder, blobs, shutdown, Some(answers)).await
     }
 
     /// Returns the copy of a partition, with everything in it that was answered before.
@@ -147,7 +153,7 @@ impl KafkaLog {
         let copy = self.copy(partition);
         let (workspace, id) = (commit.workspace, commit.id);
         let mut told = self.0.answers.register((workspace, id));
-        let _wish = self.0.appender.send(partition.0 as usize, &commit).await;
+        let _waiter = self.0.appender.send(partition.0 as usize, &commit).await;
         let mut pause = LOOKUP_FIRST;
         loop {
             match tokio::time::timeout(pause, &mut told).await {

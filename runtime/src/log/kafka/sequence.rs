@@ -5,35 +5,27 @@
 
 use super::answers::Answers;
 use super::index::{Index, Unsaved};
+use super::members::Member;
+use super::outputs::Outputs;
 use super::settings::Settings;
+use super::snapshot::Snapshots;
 use super::topics::{self, Generation};
 use super::{follow, wire};
+use crate::blobs::Blobs;
 use crate::log::sequencer::rule::Judged;
 use crate::log::sequencer::{Answer, Assembler, Body, Output, PartitionState, StreamKey, by_commit, judge};
 use crate::log::{Commit, Verdict};
-use anyhow::{Context as _, anyhow, bail};
-use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Message as _};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
-use std::collections::HashMap;
+use anyhow::Context as _;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// How long to wait for a commit before looking whether to stop.
-const IDLE: Duration = Duration::from_millis(100);
-
-/// Commits after which the state is saved: a restart reads at most so many again, some two seconds' work.
-const SAVE_COMMITS: u64 = 100_000;
-
-/// How long outputs may take to be acknowledged before the state is saved, and at the end.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Commits after which the state is saved: a restart reads at most so many again, some two seconds' work. Or as many events as lie between
+/// two snapshots.
+const SAVE_COMMITS: usize = 100_000;
 
 /// How long outputs wait for company where appenders are answered already: a request to the brokers costs as much as 50 records in one, and
 /// brokers that answer fewer requests order commits faster. Others' verdicts and every reader wait so much longer. Without answers it is 0.
@@ -42,15 +34,12 @@ const LINGER_MS_ANSWERING: u32 = 2;
 /// Streams kept in memory per partition, the latest; about 150 bytes each. Others are looked up in the index.
 const WARM_STREAMS_MAX: usize = 100_000;
 
-/// Pause before an output is offered again to a producer whose queue is full.
-const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
-
-/// Sequences the partitions that the group gives us, with an index of each in `folder`, until shutdown.
+/// Sequences the partitions that the group gives us, with an index of each in `folder` and snapshots of it in `blobs`, until shutdown.
 ///
 /// # Errors
 /// When the brokers refuse us, an output could not be written, or the events are out of order. It is safe to start again.
-pub async fn sequence(settings: Settings, folder: &Path, shutdown: CancellationToken) -> anyhow::Result<()> {
-    sequence_and_answer(settings, folder, shutdown, None).await
+pub async fn sequence(settings: Settings, folder: &Path, blobs: &Blobs, shutdown: CancellationToken) -> anyhow::Result<()> {
+    sequence_and_answer(settings, folder, blobs, shutdown, None).await
 }
 
 /// The same; appenders of this process are told through `answers` as soon as their commit is judged.
@@ -60,144 +49,43 @@ pub async fn sequence(settings: Settings, folder: &Path, shutdown: CancellationT
 pub(super) async fn sequence_and_answer(
     settings: Settings,
     folder: &Path,
+    blobs: &Blobs,
     shutdown: CancellationToken,
     answers: Option<Answers>,
 ) -> anyhow::Result<()> {
     let generation = topics::generation(&settings).await?;
     topics::check_partitions(&settings, &generation).await?;
-    let folder = folder.to_owned();
-    let work = tokio::task::spawn_blocking(move || run(&settings, &generation, folder, &shutdown, answers.as_ref()));
+    let home = Home { settings, generation, folder: folder.to_owned(), blobs: blobs.clone(), runtime: Handle::current() };
+    let work = tokio::task::spawn_blocking(move || run(home, &shutdown, answers.as_ref()));
     work.await.context("the sequencer panicked")?
 }
 
-fn run(
-    settings: &Settings,
-    generation: &Generation,
-    folder: PathBuf,
-    shutdown: &CancellationToken,
-    answers: Option<&Answers>,
-) -> anyhow::Result<()> {
-    let linger_ms = if answers.is_some() { LINGER_MS_ANSWERING } else { 0 };
-    let producer: ThreadedProducer<Deliveries> =
-        settings.outputs(linger_ms).create_with_context(Deliveries::default()).context("starting the producer of events")?;
-    let group =
-        Group { settings: settings.clone(), generation: generation.clone(), folder, owned: Mutex::default(), failure: Mutex::default() };
-    let client: BaseConsumer<Group> =
-        settings.member(&settings.sequencers()).create_with_context(group).context("starting the reader of commits")?;
-    client.subscribe(&[&settings.commits()])?;
-    let events = settings.events();
-    while !shutdown.is_cancelled() {
-        let record = client.poll(IDLE);
-        if let Some(error) = client.context().failure().take() {
-            return Err(error);
-        }
-        if producer.context().has_failed.load(Ordering::Relaxed) {
-            bail!("an event could not be written: this sequencer ends, the next one goes on after the last event that was");
-        }
-        let mut owned = client.context().owned();
-        match record {
-            None => {}
-            Some(Ok(record)) => {
-                if let Some(partition) = owned.get_mut(&record.partition()) {
-                    partition.take(&record, answers, &producer, &events)?;
-                }
-            }
-            Some(Err(error)) if follow::is_passing(&error) => {
-                tracing::warn!(error = %error, "the brokers are not there, waiting for them");
-            }
-            Some(Err(error)) => return Err(topics::unusable(settings, &error).context("reading commits")),
-        }
-    }
-    let mut owned = std::mem::take(&mut *client.context().owned());
-    owned.values_mut().try_for_each(|partition| partition.save(&producer))
-}
-
-/// Notices outputs that could not be written, and where the others went.
-#[derive(Default)]
-struct Deliveries {
-    has_failed: AtomicBool,
-    /// For each partition, the offset after the last output that is on the topic.
-    next_offsets: Mutex<HashMap<i32, i64>>,
-}
-
-impl ClientContext for Deliveries {}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(record) => {
-                let mut offsets = self.next_offsets.lock().unwrap_or_else(PoisonError::into_inner);
-                let next = offsets.entry(record.partition()).or_default();
-                *next = (*next).max(record.offset() + 1);
-            }
-            Err((error, _)) => {
-                tracing::error!(error = %error, "an event could not be written");
-                self.has_failed.store(true, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-/// The consumer group's view: which partitions are ours, each ready to go on where its events end.
-struct Group {
+/// Which log is sequenced, and where what is known of it is kept.
+struct Home {
     settings: Settings,
     generation: Generation,
     folder: PathBuf,
-    owned: Mutex<HashMap<i32, Partition>>,
-    failure: Mutex<Option<anyhow::Error>>,
+    blobs: Blobs,
+    runtime: Handle,
 }
 
-impl Group {
-    fn owned(&self) -> MutexGuard<'_, HashMap<i32, Partition>> {
-        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn failure(&self) -> MutexGuard<'_, Option<anyhow::Error>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads up what each new partition's events tell, and points the reader to the commit after them.
-    fn take_over(&self, client: &BaseConsumer<Self>, given: &mut TopicPartitionList) -> anyhow::Result<()> {
-        let partitions: Vec<i32> = given.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect();
-        for number in partitions {
-            let started = Instant::now();
-            let partition = Partition::start(&self.settings, &self.generation, &self.folder, number)?;
-            let (next, events) = (partition.next_commit, partition.state.next_position());
-            tracing::info!(
-                partition = number,
-                next_commit = next,
-                events,
-                took_ms = started.elapsed().as_millis(),
-                "sequencing a partition"
-            );
-            given.set_partition_offset(&self.settings.commits(), number, Offset::Offset(next.cast_signed()))?;
-            self.owned().insert(number, partition);
-        }
-        Ok(client.incremental_assign(given)?)
-    }
+fn run(home: Home, shutdown: &CancellationToken, answers: Option<&Answers>) -> anyhow::Result<()> {
+    let settings = home.settings.clone();
+    let linger_ms = if answers.is_some() { LINGER_MS_ANSWERING } else { 0 };
+    let outputs = Outputs::start(&settings, settings.events(), linger_ms)?;
+    let (group, commits) = (settings.sequencers(), settings.commits());
+    let member = Member::join(settings, &group, commits, move |number| take_over(&home, number))?;
+    let mut owned = member.work(&outputs, shutdown, |partition: &mut Partition, record| partition.take(record, answers, &outputs))?;
+    owned.values_mut().try_for_each(|partition| partition.save(&outputs))
 }
 
-impl ClientContext for Group {}
-
-impl ConsumerContext for Group {
-    fn rebalance(&self, client: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let result = match event {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.take_over(client, partitions),
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
-                for element in partitions.elements() {
-                    // What is still on its way may arrive: the next owner writes the same.
-                    self.owned().remove(&element.partition());
-                }
-                client.incremental_unassign(partitions).map_err(Into::into)
-            }
-            other => Err(anyhow!("the group of sequencers failed: {}", RDKafkaErrorCode::from(other))),
-        };
-        if let Err(error) = result {
-            self.failure().get_or_insert(error);
-        }
-    }
+/// Reads up what a partition's events tell; the commit after them is the next one to read.
+fn take_over(home: &Home, number: i32) -> anyhow::Result<(Partition, i64)> {
+    let started = Instant::now();
+    let partition = Partition::start(home, number)?;
+    let (next_commit, events) = (partition.next_commit, partition.state.next_position());
+    tracing::info!(partition = number, next_commit, events, took_ms = started.elapsed().as_millis(), "sequencing a partition");
+    Ok((partition, next_commit.cast_signed()))
 }
 
 /// One partition that is ours.
@@ -205,19 +93,37 @@ struct Partition {
     number: i32,
     state: PartitionState,
     index: Index,
+    path: PathBuf,
+    snapshots: Snapshots,
     unsaved: Unsaved,
     /// Offset of the record of commits that is judged next.
     next_commit: u64,
     /// Offset of events below which the state knows them all, as far as was read back.
     known_offset: i64,
-    commits_since_save: u64,
+    /// Outputs since the state was saved, and how many there may be.
+    unsaved_outputs: u64,
+    unsaved_outputs_max: u64,
 }
 
 impl Partition {
-    /// Restores the state from the index, and from the events after it up to the end of the topic.
-    fn start(settings: &Settings, generation: &Generation, folder: &Path, number: i32) -> anyhow::Result<Self> {
-        let (index, state, known_offset) = Index::open(&folder.join(format!("sequencer-{number}.sqlite")), generation)?;
-        let mut partition = Self { number, state, index, unsaved: Unsaved::default(), next_commit: 0, known_offset, commits_since_save: 0 };
+    /// Restores the state from the index, or a snapshot where that is far behind, and from the events after it up to the end of the topic.
+    fn start(Home { settings, generation, folder, blobs, runtime }: &Home, number: i32) -> anyhow::Result<Self> {
+        let path = folder.join(format!("sequencer-{number}.sqlite"));
+        let every_events = settings.snapshot_events.get();
+        let mut snapshots = Snapshots::new(blobs, runtime, generation, number, every_events);
+        let (index, state, known_offset) = snapshots.open_index(&path, generation)?;
+        let mut partition = Self {
+            number,
+            state,
+            index,
+            path,
+            snapshots,
+            unsaved: Unsaved::default(),
+            next_commit: 0,
+            known_offset,
+            unsaved_outputs: 0,
+            unsaved_outputs_max: every_events,
+        };
         partition.read_back(settings)?;
         partition.next_commit = partition.state.last().map_or(0, |last| last.commit_offset + 1);
         Ok(partition)
@@ -240,7 +146,7 @@ impl Partition {
                 self.state.fold(&outputs);
                 self.note(&outputs);
                 self.known_offset = record.offset() + 1;
-                if self.unsaved.verdicts.len() as u64 >= SAVE_COMMITS {
+                if self.is_to_be_saved() {
                     self.store()?;
                 }
             }
@@ -250,13 +156,7 @@ impl Partition {
     }
 
     /// Judges the commits of a record, tells their appenders and writes what counts.
-    fn take(
-        &mut self,
-        record: &BorrowedMessage<'_>,
-        appenders: Option<&Answers>,
-        producer: &ThreadedProducer<Deliveries>,
-        events: &str,
-    ) -> anyhow::Result<()> {
+    fn take(&mut self, record: &BorrowedMessage<'_>, appenders: Option<&Answers>, written: &Outputs) -> anyhow::Result<()> {
         let offset = u64::try_from(record.offset()).context("an offset below zero")?;
         if offset < self.next_commit {
             return Ok(());
@@ -282,7 +182,6 @@ impl Partition {
             self.state.warm(key, next_version);
         }
         let Judged { outputs, answers } = judge(&mut self.state, commits, offset);
-        self.commits_since_save += answers.len() as u64;
         for (_, answer) in &answers {
             metrics::counter!("clipflow_log_commits_total", "verdict" => name(answer)).increment(1);
         }
@@ -291,10 +190,10 @@ impl Partition {
         }
         self.note(&outputs);
         for output in &outputs {
-            write(output, self.number, producer, events)?;
+            written.write(self.number, wire::output_to_record(output))?;
         }
-        if self.commits_since_save >= SAVE_COMMITS {
-            self.save(producer)?;
+        if self.is_to_be_saved() {
+            self.save(written)?;
         }
         Ok(())
     }
@@ -304,8 +203,13 @@ impl Partition {
         self.state.last().map_or(0, |last| last.commit_offset + 1)
     }
 
+    fn is_to_be_saved(&self) -> bool {
+        self.unsaved.verdicts.len() >= SAVE_COMMITS || self.unsaved_outputs >= self.unsaved_outputs_max
+    }
+
     /// Keeps what is to be saved of outputs that the state has taken in.
     fn note(&mut self, outputs: &[Output]) {
+        self.unsaved_outputs += outputs.len() as u64;
         self.unsaved.verdicts.extend(by_commit(outputs).filter_map(Answer::of).map(|(key, answer)| (key, answer.verdict)));
         for output in outputs {
             if let Body::Event(event) = &output.body {
@@ -315,35 +219,18 @@ impl Partition {
     }
 
     /// Saves the state once everything that it says is on the topic.
-    fn save(&mut self, producer: &ThreadedProducer<Deliveries>) -> anyhow::Result<()> {
-        producer.flush(FLUSH_TIMEOUT).context("waiting for events to be written")?;
-        anyhow::ensure!(!producer.context().has_failed.load(Ordering::Relaxed), "an event could not be written");
-        let written = producer.context().next_offsets.lock().unwrap_or_else(PoisonError::into_inner).get(&self.number).copied();
-        self.known_offset = written.unwrap_or(0).max(self.known_offset);
+    fn save(&mut self, written: &Outputs) -> anyhow::Result<()> {
+        written.flush()?;
+        self.known_offset = written.next_offset(self.number).unwrap_or(0).max(self.known_offset);
         self.store()
     }
 
     fn store(&mut self) -> anyhow::Result<()> {
         self.index.save(&self.state, std::mem::take(&mut self.unsaved), self.known_offset)?;
+        self.snapshots.saved(self.known_offset, &self.path);
         self.state.cool(WARM_STREAMS_MAX);
-        self.commits_since_save = 0;
+        self.unsaved_outputs = 0;
         Ok(())
-    }
-}
-
-fn write(output: &Output, partition: i32, producer: &ThreadedProducer<Deliveries>, events: &str) -> anyhow::Result<()> {
-    let wire::Record { key, headers, payload } = wire::output_to_record(output);
-    let mut record = BaseRecord::to(events).partition(partition).key(&key).payload(&*payload).headers(headers);
-    loop {
-        match producer.send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
-                anyhow::ensure!(!producer.context().has_failed.load(Ordering::Relaxed), "an event could not be written");
-                record = refused;
-                std::thread::sleep(QUEUE_FULL_PAUSE);
-            }
-            Err((error, _)) => return Err(error).context("writing an event"),
-        }
     }
 }
 

@@ -7,9 +7,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
 
 /// Largest record: a whole commit with its names and ids. Brokers must take as much (`max.message.bytes` of the topics is set to it).
 pub(super) const RECORD_BYTES_MAX: usize = crate::log::COMMIT_BYTES_MAX + 2 * 1024 * 1024;
+
+/// How long nobody hears of a worker before its jobs go to others; they take all cores for minutes, and doing them twice is dear.
+const WORKERS_SESSION_MS: u32 = 10_000;
 
 /// How to reach a log on Kafka.
 #[derive(Clone, Deserialize)]
@@ -23,6 +27,15 @@ pub struct Settings {
     /// Further settings of librdkafka for every client, such as `security.protocol`, `sasl.mechanism` or `ssl.ca.location`.
     #[serde(default)]
     pub client: BTreeMap<String, String>,
+    /// Events of a partition from one snapshot of its sequencer's state in the blob store to the next: a sequencer on a new machine reads
+    /// little more than so many again. A snapshot has some 80 bytes for each of the last million commits, and for each stream.
+    #[serde(default = "default_snapshot_events")]
+    pub snapshot_events: NonZeroU64,
+}
+
+/// They are read in some eight seconds.
+fn default_snapshot_events() -> NonZeroU64 {
+    const { NonZeroU64::new(1_000_000).unwrap() }
 }
 
 fn default_prefix() -> String {
@@ -41,7 +54,8 @@ impl Settings {
     /// Returns the settings for brokers without encryption or passwords.
     #[must_use]
     pub fn plain(brokers: impl Into<String>, prefix: impl Into<String>) -> Self {
-        Self { brokers: brokers.into(), prefix: prefix.into(), client: BTreeMap::new() }
+        let (client, snapshot_events) = (BTreeMap::new(), default_snapshot_events());
+        Self { brokers: brokers.into(), prefix: prefix.into(), client, snapshot_events }
     }
 
     /// The topic of ordered commits; internal.
@@ -54,6 +68,12 @@ impl Settings {
     #[must_use]
     pub fn events(&self) -> String {
         format!("{}.events", self.prefix)
+    }
+
+    /// The topic of the same events with JSON as data, and the group that writes it; public, and there only where somebody writes it.
+    #[must_use]
+    pub fn json(&self) -> String {
+        format!("{}.events.json", self.prefix)
     }
 
     /// The topic whose only record says which log this is.
@@ -106,7 +126,7 @@ impl Settings {
     /// For outputs: never skips a record and never gives up; what cannot be written ends the sequencer. They may wait for `linger_ms` for company.
     /// Compressed, because most of an event is headers that are the same as those of the event before.
     pub(super) fn outputs(&self, linger_ms: u32) -> ClientConfig {
-        let mut config = self.durable("sequencer");
+        let mut config = self.durable("writer");
         config
             .set("compression.type", "lz4")
             .set("enable.gapless.guarantee", "true")
@@ -133,19 +153,19 @@ impl Settings {
 
     /// For reading what a group shares, and telling it now and then how far everything is done.
     pub(crate) fn group(&self, group: &str) -> ClientConfig {
-        let mut config = self.member(group);
+        let mut config = self.member(group, WORKERS_SESSION_MS);
         config.set("enable.auto.commit", "true").set("auto.commit.interval.ms", "1000");
         config
     }
 
-    /// For reading partitions that a group shares.
-    pub(super) fn member(&self, group: &str) -> ClientConfig {
+    /// For reading partitions that a group shares, and gives to others after `session_ms` without a sign of life.
+    pub(super) fn member(&self, group: &str, session_ms: u32) -> ClientConfig {
         let mut config = self.reader("member");
         config
             .set("group.id", group)
             .set("auto.offset.reset", "earliest")
             .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", "10000")
+            .set("session.timeout.ms", session_ms.to_string())
             .set("heartbeat.interval.ms", "1000");
         config
     }

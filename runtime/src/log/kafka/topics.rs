@@ -1,5 +1,6 @@
 //! The log's topics: made once, checked at each start.
 
+use super::follow::is_passing;
 use super::settings::{RECORD_BYTES_MAX, Settings};
 use crate::log::sequencer::rule::{RULE_VERSION, RULE_VERSION_MIN};
 use anyhow::{Context as _, bail};
@@ -20,7 +21,7 @@ use uuid::Uuid;
 /// How long a broker may take to answer a question about topics.
 pub(super) const ADMIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often brokers are asked whether they know a topic that was just made.
+/// Pause before brokers are asked again, such as whether they know a topic that was just made.
 const METADATA_POLL: Duration = Duration::from_millis(100);
 
 /// Complaints of a client that are looked through for the reason of a failure.
@@ -31,6 +32,9 @@ pub const PARTITIONS_MAX: u32 = 256;
 
 /// Partitions of a topic of jobs: at most so many processes share a processor's work.
 const WORK_PARTITIONS: i32 = 12;
+
+/// As many copies of a topic as the brokers' setting `default.replication.factor` says.
+const BROKERS_CHOOSE: i32 = -1;
 
 /// The log is the truth; tiered storage keeps it affordable.
 const FOR_EVER: &str = "-1";
@@ -159,14 +163,7 @@ pub async fn init(settings: &Settings, layout: Layout, processors: &[&str], id: 
     topics.push(topic(&progress, 1, PROGRESS_RETENTION_MS));
     // Jobs can be handed out again from the events, so they need not be kept.
     topics.extend(work.iter().map(|name| topic(name, WORK_PARTITIONS, WORK_RETENTION_MS)));
-    let admin: AdminClient<DefaultClientContext> = settings.admin().create()?;
-    let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT));
-    for made in admin.create_topics(&topics, &options).await? {
-        match made {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((name, code)) => bail!("the brokers refuse to make the topic {name}: {code}"),
-        }
-    }
+    make(settings, &topics).await?;
     let generation = Generation { id, partitions: layout.partitions, rule_version: RULE_VERSION };
     check_partitions(settings, &generation).await?;
     let producer: FutureProducer = settings.appender(ADMIN_TIMEOUT.as_millis()).create()?;
@@ -175,6 +172,29 @@ pub async fn init(settings: &Settings, layout: Layout, processors: &[&str], id: 
     producer.send(record, ADMIN_TIMEOUT).await.map_err(|(error, _)| error).context("writing which log it is")?;
     // Two who make it at the same time agree on the first.
     self::generation(settings).await
+}
+
+/// Makes the topic of events with JSON, where there is none; as many copies as the brokers choose by default. What it holds can be made again.
+pub(super) async fn make_json(settings: &Settings, generation: &Generation) -> anyhow::Result<()> {
+    let (name, largest) = (settings.json(), RECORD_BYTES_MAX.to_string());
+    let topic = NewTopic::new(&name, i32::try_from(generation.partitions)?, TopicReplication::Fixed(BROKERS_CHOOSE))
+        .set("retention.ms", FOR_EVER)
+        .set("max.message.bytes", &largest);
+    make(settings, &[topic]).await?;
+    check_topics(settings, vec![name], generation).await
+}
+
+/// Makes those of the topics that are not there.
+async fn make(settings: &Settings, topics: &[NewTopic<'_>]) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> = settings.admin().create()?;
+    let options = AdminOptions::new().operation_timeout(Some(ADMIN_TIMEOUT));
+    for made in admin.create_topics(topics, &options).await? {
+        match made {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => bail!("the brokers refuse to make the topic {name}: {code}"),
+        }
+    }
+    Ok(())
 }
 
 /// Returns which log the topics hold.
@@ -197,11 +217,15 @@ fn partitions_of(metadata: &Metadata, topic: &str) -> usize {
 
 /// Checks that the topics are as the generation says; a broker may not have heard yet of what another has just made.
 pub(super) async fn check_partitions(settings: &Settings, generation: &Generation) -> anyhow::Result<()> {
+    check_topics(settings, vec![settings.commits(), settings.events()], generation).await
+}
+
+async fn check_topics(settings: &Settings, topics: Vec<String>, generation: &Generation) -> anyhow::Result<()> {
     let (settings, wanted) = (settings.clone(), generation.partitions as usize);
     tokio::task::spawn_blocking(move || {
         let client: BaseConsumer = settings.reader("check").create()?;
-        for topic in [settings.commits(), settings.events()] {
-            let ask = || client.fetch_metadata(Some(&topic), ADMIN_TIMEOUT).map_err(|error| unusable(&settings, &error));
+        for topic in topics {
+            let ask = || metadata(&client, &topic).map_err(|error| unusable(&settings, &error));
             let deadline = Instant::now() + ADMIN_TIMEOUT;
             let mut found = partitions_of(&ask()?, &topic);
             while found == 0 && Instant::now() < deadline {
@@ -234,9 +258,22 @@ impl ClientContext for Witness {
 
 impl ConsumerContext for Witness {}
 
+/// Asks the brokers for a topic; again where the client gave the broker up that it had just asked, as it does in the middle of changes.
+fn metadata<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) -> Result<Metadata, KafkaError> {
+    let deadline = Instant::now() + ADMIN_TIMEOUT;
+    loop {
+        let answer = client.fetch_metadata(Some(topic), ADMIN_TIMEOUT);
+        let was_given_up = matches!(&answer, Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::DestroyBroker));
+        if !was_given_up || Instant::now() >= deadline {
+            return answer;
+        }
+        std::thread::sleep(METADATA_POLL);
+    }
+}
+
 /// Asks the brokers for a topic, and finds out why when they do not answer.
 fn first_contact(settings: &Settings, client: &BaseConsumer<Witness>, topic: &str) -> anyhow::Result<Metadata> {
-    client.fetch_metadata(Some(topic), ADMIN_TIMEOUT).map_err(|error| {
+    metadata(client, topic).map_err(|error| {
         // Complaints are handed over when a client is polled.
         for _ in 0..COMPLAINTS_MAX {
             drop(client.poll(Duration::ZERO));
@@ -267,7 +304,7 @@ fn read_generation(settings: &Settings) -> anyhow::Result<Generation> {
     while Instant::now() < deadline {
         match client.poll(Duration::from_millis(100)) {
             Some(Ok(record)) => return serde_json::from_slice(record.payload().unwrap_or_default()).context("reading which log it is"),
-            Some(Err(error)) if !super::is_passing(&error) => return Err(unusable(settings, &error)),
+            Some(Err(error)) if !is_passing(&error) => return Err(unusable(settings, &error)),
             Some(Err(_)) | None => {}
         }
     }
@@ -277,16 +314,10 @@ fn read_generation(settings: &Settings) -> anyhow::Result<Generation> {
 /// Says in the user's words why a client could not do what it was asked.
 pub(super) fn unusable(settings: &Settings, error: &KafkaError) -> anyhow::Error {
     let (brokers, reason) = (settings.brokers.clone(), error.to_string());
-    match error.rdkafka_error_code() {
-        Some(_) if is_refusal(error) => LogProblem::Refused { brokers, reason }.into(),
-        Some(
-            RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::Resolve,
-        ) => LogProblem::Unreachable { brokers, reason }.into(),
-        _ => anyhow::Error::new(error.clone()),
+    if is_refusal(error) {
+        return LogProblem::Refused { brokers, reason }.into();
     }
+    if is_passing(error) { LogProblem::Unreachable { brokers, reason }.into() } else { anyhow::Error::new(error.clone()) }
 }
 
 fn is_refusal(error: &KafkaError) -> bool {

@@ -20,6 +20,12 @@ use uuid::Uuid;
 /// The header that names the value's media type.
 const CONTENT_TYPE: &str = "content-type";
 
+/// What the names of headers begin with that are CloudEvents attributes.
+const PREFIX: &str = "ce_";
+
+/// The attribute of a record with JSON that names the record of the events which it was made of.
+const EVENT_OFFSET: &str = "eventoffset";
+
 /// Enough for the longest name of a header.
 const HEADER_NAME_BYTES: usize = 24;
 
@@ -137,21 +143,47 @@ fn uuid_bytes(id: Uuid) -> Vec<u8> {
 
 /// Returns the record of an output.
 pub(super) fn output_to_record(output: &Output) -> Record {
-    let Output { place, count, commit, body } = output;
-    let (mut attributes, payload) = match body {
+    let (attributes, payload) = match &output.body {
         Body::Event(event) => (cloudevents::attributes(event), event.payload.clone()),
-        Body::Rejected { workspace, conflict } => rejected(*commit, *workspace, conflict),
+        Body::Rejected { workspace, conflict } => rejected(output.commit, *workspace, conflict),
     };
+    record(output, attributes, PROTOBUF, payload)
+}
+
+/// Returns the record of an output that is `event`, with its data as JSON; as protobuf where we do not know the type. `offset` is where it
+/// lies among the events.
+pub(super) fn output_to_json_record(output: &Output, event: &Recorded, offset: i64) -> Record {
+    let mut attributes = cloudevents::attributes(event);
+    attributes.push((EVENT_OFFSET, offset.to_string().into()));
+    match cloudevents::data(event) {
+        Some(data) => record(output, attributes, cloudevents::JSON, data.to_string().into()),
+        None => record(output, attributes, PROTOBUF, event.payload.clone()),
+    }
+}
+
+/// Reads where the event of a record with JSON lies among the events, and its position.
+pub(super) fn json_place(record: &impl Message) -> anyhow::Result<(i64, u64)> {
+    let headers = record.headers().context("it has no headers")?;
+    let get = |name: &str| {
+        let header = headers.iter().find(|header| header.key.strip_prefix(PREFIX) == Some(name));
+        let value = header.and_then(|header| header.value).with_context(|| format!("{name} is missing"))?;
+        std::str::from_utf8(value).with_context(|| format!("{name} is not text"))
+    };
+    Ok((get(EVENT_OFFSET)?.parse()?, get("position")?.parse()?))
+}
+
+fn record(output: &Output, mut attributes: Vec<(&'static str, Cow<'_, str>)>, content_type: &str, payload: Bytes) -> Record {
+    let Output { place, count, commit, body } = output;
     attributes.push(("commitid", commit.to_string().into()));
     attributes.push(("commitoffset", place.commit_offset.to_string().into()));
     attributes.push(("commitindex", place.index.to_string().into()));
     attributes.push(("commitcount", count.to_string().into()));
     let mut headers = OwnedHeaders::new_with_capacity(attributes.len() + 1);
-    headers = headers.insert(Header { key: CONTENT_TYPE, value: Some(PROTOBUF) });
+    headers = headers.insert(Header { key: CONTENT_TYPE, value: Some(content_type) });
     let mut key = String::with_capacity(HEADER_NAME_BYTES);
     for (name, value) in &attributes {
         key.clear();
-        key.push_str("ce_");
+        key.push_str(PREFIX);
         key.push_str(name);
         headers = headers.insert(Header { key: &key, value: Some(&**value) });
     }
@@ -187,7 +219,7 @@ pub(super) fn output_from_record(record: &impl Message) -> anyhow::Result<Output
     let headers = record.headers().context("it has no headers")?;
     let mut attributes = Vec::with_capacity(headers.count());
     for header in headers.iter() {
-        if let (Some(name), Some(value)) = (header.key.strip_prefix("ce_"), header.value) {
+        if let (Some(name), Some(value)) = (header.key.strip_prefix(PREFIX), header.value) {
             attributes.push((name, std::str::from_utf8(value).with_context(|| format!("{name} is not text"))?));
         }
     }
