@@ -158,13 +158,7 @@ struct Feed<L, S> {
 
 impl<L: Log, S: Sink> Feed<L, S> {
     async fn start(&mut self) -> anyhow::Result<()> {
-        let mut failures = 0;
-        self.checkpoint = loop {
-            match self.sink.checkpoint(self.partition).await {
-                Ok(checkpoint) => break checkpoint,
-                Err(error) => failures = self.wait_after(failures, &error).await?,
-            }
-        };
+        self.checkpoint = self.insist_on_reading().await?;
         self.surroundings.positions.publish(S::NAME, self.partition, self.checkpoint);
         Ok(())
     }
@@ -188,25 +182,34 @@ impl<L: Log, S: Sink> Feed<L, S> {
         Ok(())
     }
 
-    /// Applies one event, again and again, until it is applied or parked.
+    /// Applies one event, again and again, until it is applied or parked. Before another try an empty batch must pass, so that an outage counts
+    /// as one failure however long it lasts; the checkpoint stays before the event meanwhile, because a sink skips what lies below it.
     async fn insist(&mut self, event: &Recorded) -> anyhow::Result<()> {
         let mut failures = 0;
-        while failures < ATTEMPTS_MAX {
-            match self.sink.apply(self.partition, std::slice::from_ref(event), event.position).await {
-                Ok(()) => return Ok(()),
-                Err(error) => failures = self.wait_after(failures, &error).await?,
+        while let Err(error) = self.sink.apply(self.partition, std::slice::from_ref(event), event.position).await {
+            failures = self.wait_after(failures, &error).await?;
+            if failures >= ATTEMPTS_MAX {
+                let Surroundings { consumers, clock, .. } = self.surroundings.clone();
+                tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
+                // Parked before the checkpoint passes it, so that a crash cannot lose it.
+                consumers.park(&self.memory, event, failures, &format!("{error:#}"), clock.now()).await?;
+                return self.insist_on_checkpoint(event.position).await;
+            }
+            match event.position.checked_sub(1) {
+                Some(before) => self.insist_on_checkpoint(before).await?,
+                // Before the first event there is no checkpoint to write; that one can be read must do.
+                None => self.insist_on_reading().await.map(drop)?,
             }
         }
-        let Surroundings { consumers, clock, .. } = self.surroundings.clone();
-        // Parked before the checkpoint passes it, so that a crash cannot lose it.
-        consumers.park(&self.memory, event, failures, &format!("it failed {failures} times"), clock.now()).await?;
-        self.insist_on_checkpoint(event.position).await?;
-        // An empty batch has passed, so the sink is well: if the event still fails, the event is at fault.
-        match self.sink.apply(self.partition, std::slice::from_ref(event), event.position).await {
-            Ok(()) => consumers.unpark(&self.memory, event.position).await,
-            Err(error) => {
-                tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
-                consumers.park(&self.memory, event, failures + 1, &format!("{error:#}"), clock.now()).await
+        Ok(())
+    }
+
+    async fn insist_on_reading(&self) -> anyhow::Result<Option<u64>> {
+        let mut failures = 0;
+        loop {
+            match self.sink.checkpoint(self.partition).await {
+                Ok(checkpoint) => return Ok(checkpoint),
+                Err(error) => failures = self.wait_after(failures, &error).await?,
             }
         }
     }

@@ -197,7 +197,9 @@ pub(super) fn watermarks<C: ConsumerContext>(
             Ok(found) => return Ok(found),
             Err(error) => error,
         };
-        let is_election = matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable));
+        // A new leader does not know its end before its followers have told it.
+        let is_election =
+            matches!(error.rdkafka_error_code(), Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::OffsetNotAvailable));
         if Instant::now() >= deadline || !is_election && !is_passing(&error) {
             return Err(topics::unusable(settings, &error));
         }
