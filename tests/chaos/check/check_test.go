@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/anishathalye/porcupine"
@@ -11,7 +12,7 @@ const clip = "clip-1"
 // appended makes an accepted append of one event to the clip.
 func appended(call, back int64, commit, event string, expected string, version, position uint64) Operation {
 	return Operation{
-		Kind: "append", Call: call, Return: back, Commit: commit,
+		Kind: "append", Call: call, Return: back, Workspace: "w", Commit: commit,
 		Parts:   []Part{{Stream: clip, Expected: expected, Version: version, Events: []string{event}}},
 		Outcome: Outcome{Verdict: "accepted", First: position, Last: position},
 	}
@@ -169,6 +170,82 @@ func TestGapsAndRepeatsOnTheLogAreFound(t *testing.T) {
 		findings := &Findings{}
 		if assemble(topic, findings); findings.count == 0 {
 			t.Errorf("%s, and nobody minds", name)
+		}
+	}
+}
+
+// in moves records to a partition, and to a workspace that is only there.
+func in(partition int32, records ...Record) []Record {
+	for i := range records {
+		records[i].Partition, records[i].Workspace = partition, fmt.Sprint("w", partition)
+	}
+	return records
+}
+
+func TestPlacesAndPositionsArePerPartition(t *testing.T) {
+	other := in(1, recorded(0, "d", "v", 0, 0), recorded(1, "e", "u", 1, 1), rejection(2, "f"))
+	other[0].Stream, other[1].Stream = "clip-2", "clip-2"
+	all := good()
+	mixed := []Record{all[0], other[0], all[1], other[1], all[2], other[2], all[3]}
+	findings := &Findings{}
+	log := assemble(mixed, findings)
+	if findings.count != 0 || len(log.events) != 4 || log.duplicate != 1 || log.partitions[0].events != 2 || log.partitions[1].events != 2 {
+		t.Fatalf("%v: %d events, %d repeats", findings.listed, len(log.events), log.duplicate)
+	}
+}
+
+func TestWhatIsWrongInAnotherPartitionIsFound(t *testing.T) {
+	// At the same place as in its own partition.
+	elsewhere := in(1, recorded(1, "b", "v", 0, 0))
+	stranger := recorded(0, "d", "v", 2, 0)
+	stranger.Partition = 1
+	half := in(1, together(recorded(0, "d", "v", 0, 0), recorded(1, "e", "u", 1, 1))...)
+	broken := map[string][]Record{
+		"a position is missing":                  in(1, recorded(0, "d", "v", 0, 0), recorded(1, "e", "u", 1, 2)),
+		"positions go on from another partition": in(1, recorded(0, "d", "v", 0, 2)),
+		"an event is there, too":                 in(1, recorded(0, "d", "x", 0, 0)),
+		"a commit is judged there, too":          elsewhere,
+		"a workspace is there, too":              {stranger},
+		"a record lacks its last commit":         half[:1],
+		"a record lacks its first commit":        half[1:],
+	}
+	for name, topic := range broken {
+		findings := &Findings{}
+		if assemble(append(good(), topic...), findings); findings.count == 0 {
+			t.Errorf("%s, and nobody minds", name)
+		}
+	}
+}
+
+func TestACommitInAnotherWorkspaceThanItsClientsIsFound(t *testing.T) {
+	moved := good()
+	for i := range moved {
+		moved[i].Workspace = "v"
+	}
+	if wrong(history(), moved) == 0 {
+		t.Fatal("a commit is in a workspace that nobody named, and nobody minds")
+	}
+}
+
+func TestWhatTheProgramPrintsIsAllOfItsWorkspace(t *testing.T) {
+	log := assemble(append(good(), in(1, recorded(0, "d", "v", 0, 0))...), &Findings{})
+	event := func(id, position string) CloudEvent {
+		return CloudEvent{ID: id, Source: "/workspaces/w", Subject: clip, Position: position}
+	}
+	cases := map[string]struct {
+		printed []CloudEvent
+		fits    bool
+	}{
+		"as it is":  {[]CloudEvent{event("x", "0"), event("y", "1")}, true},
+		"less":      {[]CloudEvent{event("x", "0")}, false},
+		"of others": {[]CloudEvent{event("x", "0"), event("y", "1"), event("v", "0")}, false},
+		"moved":     {[]CloudEvent{event("x", "0"), event("y", "2")}, false},
+	}
+	for name, what := range cases {
+		findings := &Findings{}
+		comparePrinted(what.printed, "w", log, findings)
+		if (findings.count == 0) != what.fits {
+			t.Errorf("%s: %v", name, findings.listed)
 		}
 	}
 }

@@ -36,9 +36,10 @@ type Operation struct {
 	Call   int64  `json:"call"`
 	Return int64  `json:"return"`
 
-	Commit  string  `json:"commit"`
-	Parts   []Part  `json:"parts"`
-	Outcome Outcome `json:"outcome"`
+	Workspace string  `json:"workspace"`
+	Commit    string  `json:"commit"`
+	Parts     []Part  `json:"parts"`
+	Outcome   Outcome `json:"outcome"`
 
 	// Of a read: which events it saw from version From on. A local one waited for no token.
 	IsLocal bool     `json:"is_local"`
@@ -49,6 +50,7 @@ type Operation struct {
 
 // A Record is one record of the events topic as it lies there, repeats included.
 type Record struct {
+	Partition    int32  `json:"partition"`
 	Offset       int64  `json:"offset"`
 	Workspace    string `json:"workspace"`
 	Commit       string `json:"commit"`
@@ -63,9 +65,14 @@ type Record struct {
 	Position     uint64 `json:"position"`
 }
 
+func (r Record) String() string {
+	return fmt.Sprintf("offset %d of partition %d", r.Offset, r.Partition)
+}
+
 // A CloudEvent is what the program prints of an event.
 type CloudEvent struct {
 	ID       string `json:"id"`
+	Source   string `json:"source"`
 	Subject  string `json:"subject"`
 	Position string `json:"position"`
 }

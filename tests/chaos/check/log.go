@@ -28,38 +28,52 @@ type Commit struct {
 	records    []Record
 }
 
-// A Log is the topic without what was written more than once.
+// A Partition is as far put together as it was read.
+type Partition struct {
+	// The last record that was taken.
+	last   *Record
+	events uint64
+}
+
+// A Log is the topic without what was written more than once. Its events are in order within each partition.
 type Log struct {
-	commits   map[string]*Commit
-	events    []Record
-	rejected  int
-	duplicate int
+	commits    map[string]*Commit
+	partitions map[int32]*Partition
+	events     []Record
+	rejected   int
+	duplicate  int
 	// Commits that stand in a record of commits behind another one.
 	together int
 }
 
-// assemble reads the topic by the documented rule and nothing else: take only places beyond the last one that was taken.
-// It shares no code with the program. It finds gaps in positions and versions, commits that are not whole, and ids that occur twice.
+// assemble reads the topic by the documented rule and nothing else: of each partition, take only places beyond the last one that was taken.
+// It shares no code with the program. It finds gaps in positions and versions, commits that are not whole, ids that occur twice, and
+// workspaces that are in two partitions.
 func assemble(topic []Record, findings *Findings) *Log {
-	log := &Log{commits: map[string]*Commit{}}
+	log := &Log{commits: map[string]*Commit{}, partitions: map[int32]*Partition{}}
 	versions := map[string]uint64{}
+	homes := map[string]int32{}
 	seen := map[string]bool{}
-	var last *Record
 	for i := range topic {
 		record := topic[i]
-		if last != nil && (record.CommitOffset < last.CommitOffset || record.CommitOffset == last.CommitOffset && record.Index <= last.Index) {
+		partition := log.partitions[record.Partition]
+		if partition == nil {
+			partition = &Partition{}
+			log.partitions[record.Partition] = partition
+		}
+		before := partition.last
+		if before != nil && (record.CommitOffset < before.CommitOffset || record.CommitOffset == before.CommitOffset && record.Index <= before.Index) {
 			log.duplicate++
 			continue
 		}
-		follows := record.Index == 0 && (last == nil || last.Index+1 == last.Count)
-		if record.Index > 0 {
-			follows = last != nil && last.CommitOffset == record.CommitOffset && last.Index+1 == record.Index
+		partition.last = &topic[i]
+		if !record.follows(before) {
+			findings.add("the record at %s is piece %d of what it belongs to, and the one before is missing", record, record.Index)
 		}
-		if !follows {
-			findings.add("the record at offset %d is piece %d of what it belongs to, and the one before is missing", record.Offset, record.Index)
+		if home, known := homes[record.Workspace]; known && home != record.Partition {
+			findings.add("%s is of workspace %s, which was in partition %d before", record, record.Workspace, home)
 		}
-		before := last
-		last = &topic[i]
+		homes[record.Workspace] = record.Partition
 		if record.Index > 0 && before != nil && before.Commit != record.Commit {
 			log.together++
 		}
@@ -67,17 +81,18 @@ func assemble(topic []Record, findings *Findings) *Log {
 		if known == nil {
 			known = &Commit{isRejected: record.IsRejection}
 			log.commits[record.Commit] = known
-		} else if known.records[0].CommitOffset != record.CommitOffset || before.Commit != record.Commit {
-			findings.add("commit %s was judged twice, the second time at offset %d", record.Commit, record.Offset)
+		} else if !known.goesOn(record, before) {
+			findings.add("commit %s was judged twice, the second time at %s", record.Commit, record)
 		}
 		known.records = append(known.records, record)
 		if record.IsRejection {
 			log.rejected++
 			continue
 		}
-		if record.Position != uint64(len(log.events)) {
-			findings.add("the event at offset %d has position %d instead of %d", record.Offset, record.Position, len(log.events))
+		if record.Position != partition.events {
+			findings.add("the event at %s has position %d instead of %d", record, record.Position, partition.events)
 		}
+		partition.events++
 		stream := record.Workspace + "/" + record.Stream
 		if record.Version != versions[stream] {
 			findings.add("%s goes from version %d to %d", stream, versions[stream], record.Version)
@@ -89,10 +104,26 @@ func assemble(topic []Record, findings *Findings) *Log {
 		seen[record.Event] = true
 		log.events = append(log.events, record)
 	}
-	if last != nil && last.Index+1 != last.Count {
-		findings.add("the last commits have %d pieces of %d", last.Index+1, last.Count)
+	for number, partition := range log.partitions {
+		if last := partition.last; last.Index+1 != last.Count {
+			findings.add("the last commits of partition %d have %d pieces of %d", number, last.Index+1, last.Count)
+		}
 	}
 	return log
+}
+
+// follows tells whether nothing is missing between a record and the one that was taken before it.
+func (r Record) follows(before *Record) bool {
+	if r.Index > 0 {
+		return before != nil && before.CommitOffset == r.CommitOffset && before.Index+1 == r.Index
+	}
+	return before == nil || before.Index+1 == before.Count
+}
+
+// goesOn tells whether a record is the next one of a commit, and not of a second verdict on it.
+func (c *Commit) goesOn(record Record, before *Record) bool {
+	first := c.records[0]
+	return first.Partition == record.Partition && first.CommitOffset == record.CommitOffset && before.Commit == record.Commit
 }
 
 // compare looks up on the log what clients were told.
@@ -134,7 +165,7 @@ func compareOutcome(id string, told Outcome, log *Log, findings *Findings) {
 	}
 }
 
-// compareEvents checks that an accepted commit is there whole, in order, and nothing besides.
+// compareEvents checks that an accepted commit is there whole, in its workspace, in order, and nothing besides.
 func compareEvents(operation *Operation, log *Log, findings *Findings) {
 	found := log.commits[operation.Commit]
 	if found == nil || found.isRejected {
@@ -143,27 +174,34 @@ func compareEvents(operation *Operation, log *Log, findings *Findings) {
 	var wanted []string
 	for _, part := range operation.Parts {
 		for _, event := range part.Events {
-			wanted = append(wanted, part.Stream+" "+event)
+			wanted = append(wanted, operation.Workspace+" "+part.Stream+" "+event)
 		}
 	}
 	var there []string
 	for _, record := range found.records {
-		there = append(there, record.Stream+" "+record.Event)
+		there = append(there, record.Workspace+" "+record.Stream+" "+record.Event)
 	}
 	if strings.Join(wanted, ",") != strings.Join(there, ",") {
 		findings.add("commit %s should be %v and is %v", operation.Commit, wanted, there)
 	}
 }
 
-// comparePrinted checks that the program's own reader, from an empty folder, tells the same story.
-func comparePrinted(printed []CloudEvent, log *Log, findings *Findings) {
-	if len(printed) != len(log.events) {
-		findings.add("the program prints %d events, and the log has %d", len(printed), len(log.events))
+// comparePrinted checks that the program's own reader, from an empty folder, tells the same story of a workspace.
+func comparePrinted(printed []CloudEvent, workspace string, log *Log, findings *Findings) {
+	var events []Record
+	for _, event := range log.events {
+		if event.Workspace == workspace {
+			events = append(events, event)
+		}
+	}
+	if len(printed) != len(events) {
+		findings.add("the program prints %d events, and the log has %d of the workspace", len(printed), len(events))
 		return
 	}
-	for i, event := range log.events {
-		if printed[i].ID != event.Event || printed[i].Position != fmt.Sprint(event.Position) {
-			findings.add("at position %d the program prints event %s at %s, and the log has %s", i, printed[i].ID, printed[i].Position, event.Event)
+	for i, event := range events {
+		wanted := CloudEvent{ID: event.Event, Source: "/workspaces/" + workspace, Subject: event.Stream, Position: fmt.Sprint(event.Position)}
+		if printed[i] != wanted {
+			findings.add("as number %d the program prints %v, and the log has %v", i, printed[i], wanted)
 			return
 		}
 	}

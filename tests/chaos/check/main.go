@@ -1,6 +1,6 @@
 // Check judges a run of the chaos harness: what clients were told, against what is on the log.
 //
-//	check -history history.jsonl -topic topic.jsonl -events events.jsonl
+//	check -history history.jsonl -topic topic.jsonl -events events.jsonl -workspace workspace_018f…
 //
 // Whether the history is linearizable is decided by Porcupine. Nothing here shares code with the program under test.
 package main
@@ -8,7 +8,9 @@ package main
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -21,15 +23,16 @@ func main() {
 	history := flag.String("history", "", "what clients did and were told, JSON lines")
 	topic := flag.String("topic", "", "every record of the events topic, JSON lines")
 	events := flag.String("events", "", "what `clipflow events` prints from an empty folder")
+	workspace := flag.String("workspace", "", "the workspace whose events those are")
 	picture := flag.String("picture", "", "where to draw a history that is not linearizable")
 	flag.Parse()
-	if err := run(*history, *topic, *events, *picture); err != nil {
+	if err := run(*history, *topic, *events, *workspace, *picture); err != nil {
 		fmt.Fprintln(os.Stderr, "check:", err)
 		os.Exit(1)
 	}
 }
 
-func run(historyPath, topicPath, eventsPath, picture string) error {
+func run(historyPath, topicPath, eventsPath, workspace, picture string) error {
 	history, err := readLines[Operation](historyPath)
 	if err != nil {
 		return err
@@ -45,10 +48,13 @@ func run(historyPath, topicPath, eventsPath, picture string) error {
 	findings := &Findings{}
 	log := assemble(topic, findings)
 	compare(history, log, findings)
-	comparePrinted(printed, log, findings)
+	comparePrinted(printed, workspace, log, findings)
 	local := compareLocalReads(history, log, findings)
 	videos := settled(log, findings)
 	fmt.Printf("topic       %d records, %d of them repeats; %d events that count, %d rejections; %d commits stand behind another in their record\n", len(topic), log.duplicate, len(log.events), log.rejected, log.together)
+	for _, number := range slices.Sorted(maps.Keys(log.partitions)) {
+		fmt.Printf("partition %d %d events\n", number, log.partitions[number].events)
+	}
 	fmt.Printf("local reads %d\n", local)
 	fmt.Printf("videos      %d that workers had to answer\n", videos)
 	started := time.Now()

@@ -1,5 +1,6 @@
 //! A client process: a real appender and reader of the log, told what to do by lines on its standard input. It can be killed like any other.
 
+use crate::LOCAL_WORKSPACE;
 use crate::talk::{Answer, Ask, Outcome, Part, Question, Said};
 use anyhow::Context as _;
 use domain::Timestamp;
@@ -30,7 +31,7 @@ const ANSWERS_MAX: usize = 256;
 const REFUSED_URL: &str = "http://127.0.0.1:9/talk.mp4";
 
 /// Does what standard input asks until it ends.
-pub(crate) async fn run(settings: Settings, folder: &Path, workspace: WorkspaceId) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: Settings, folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).context("making the folder of the copy")?;
     let log = KafkaLog::open(settings, folder).await?;
     let (answers, mut ready) = mpsc::channel::<Answer>(ANSWERS_MAX);
@@ -49,8 +50,8 @@ pub(crate) async fn run(settings: Settings, folder: &Path, workspace: WorkspaceI
         let Question { id, ask } = serde_json::from_str(&line).with_context(|| format!("reading {line}"))?;
         let (log, answers) = (log.clone(), answers.clone());
         tokio::spawn(async move {
-            let said = answer(&log, workspace, ask).await;
-            let head = log.head(log.partition(workspace)).await.unwrap_or(0);
+            let said = answer(&log, ask).await;
+            let head = log.head(log.partition(LOCAL_WORKSPACE)).await.unwrap_or(0);
             // Nobody to tell: the harness has ended.
             drop(answers.send(Answer { id, said, head }).await);
         });
@@ -59,13 +60,13 @@ pub(crate) async fn run(settings: Settings, folder: &Path, workspace: WorkspaceI
     writer.await?
 }
 
-async fn answer(log: &KafkaLog, workspace: WorkspaceId, ask: Ask) -> Said {
+async fn answer(log: &KafkaLog, ask: Ask) -> Said {
     match ask {
-        Ask::Append { commit: id, at_us, parts } => match commit(workspace, id, at_us, parts) {
+        Ask::Append { workspace, commit: id, at_us, parts } => match commit(workspace, id, at_us, parts) {
             Ok(commit) => Said::Append { commit: id, outcome: append(log, commit).await },
             Err(error) => Said::Failed { why: format!("{error:#}") },
         },
-        Ask::Read { stream, from, after } => match tokio::time::timeout(READ_PATIENCE, read(log, workspace, &stream, from, after)).await {
+        Ask::Read { stream, from, after } => match tokio::time::timeout(READ_PATIENCE, read(log, &stream, from, after)).await {
             Ok(Ok(events)) => Said::Read { events },
             Ok(Err(error)) => Said::Failed { why: format!("{error:#}") },
             Err(_) => Said::Failed { why: format!("position {after} did not come within {} s", READ_PATIENCE.as_secs()) },
@@ -88,12 +89,12 @@ async fn append(log: &KafkaLog, commit: Commit) -> Outcome {
 }
 
 /// Waits for the token, then reads: linearizable when the token is the highest that anybody has.
-async fn read(log: &KafkaLog, workspace: WorkspaceId, stream: &str, from: u64, after: u64) -> anyhow::Result<Vec<EventId>> {
-    let partition = log.partition(workspace);
+async fn read(log: &KafkaLog, stream: &str, from: u64, after: u64) -> anyhow::Result<Vec<EventId>> {
+    let partition = log.partition(LOCAL_WORKSPACE);
     while log.head(partition).await? < after {
         tokio::time::sleep(READ_POLL).await;
     }
-    let events = log.read_stream(workspace, &stream.parse()?, from, READ_EVENTS_MAX).await?;
+    let events = log.read_stream(LOCAL_WORKSPACE, &stream.parse()?, from, READ_EVENTS_MAX).await?;
     anyhow::ensure!(events.len() < READ_EVENTS_MAX, "{stream} has too many events for one read");
     Ok(events.into_iter().map(|event| event.id).collect())
 }

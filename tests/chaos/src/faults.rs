@@ -3,7 +3,7 @@
 use crate::history::History;
 use crate::parts::Part;
 use crate::proxy::{Mode, Proxy};
-use crate::schedule::{BROKERS, Door, Fault, Planned, Who};
+use crate::schedule::{BROKERS, Door, Engine, Fault, Planned, Who};
 use anyhow::Context as _;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -11,22 +11,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Everything that can be harmed.
 pub(crate) struct System {
+    /// Of the run: each part keeps what it knows in a folder of its name.
+    pub(crate) folder: PathBuf,
     pub(crate) sequencers: Vec<Arc<Part>>,
     pub(crate) projector: Arc<Part>,
     pub(crate) workers: Vec<Arc<Part>>,
     pub(crate) clients: Vec<Arc<Part>>,
     /// By door, then by broker.
     pub(crate) proxies: Vec<Vec<Proxy>>,
-    /// `infra/local/broker`.
-    pub(crate) broker: PathBuf,
-    /// Held while a fault of brokers lasts: on a busy machine a broker starts more slowly than the schedule hopes.
-    pub(crate) brokers: Mutex<()>,
+    /// `infra/local/engine`.
+    pub(crate) engine: PathBuf,
+    /// Each held while a fault of that engine lasts: on a busy machine one starts more slowly than the schedule hopes.
+    pub(crate) kafka: Mutex<()>,
+    pub(crate) cassandra: Mutex<()>,
 }
 
 impl System {
@@ -52,10 +55,21 @@ impl System {
     }
 
     async fn broker(&self, action: &str, number: usize) -> anyhow::Result<()> {
-        let mut command = Command::new(&self.broker);
-        let done = command.args([action, &(number + 1).to_string()]).output().await.context("running infra/local/broker")?;
-        anyhow::ensure!(done.status.success(), "broker {action} {}: {}", number + 1, String::from_utf8_lossy(&done.stderr));
+        self.engine(action, &format!("kafka-{}", number + 1)).await
+    }
+
+    async fn engine(&self, action: &str, name: &str) -> anyhow::Result<()> {
+        let done = Command::new(&self.engine).args([action, name]).output().await.context("running infra/local/engine")?;
+        anyhow::ensure!(done.status.success(), "engine {action} {name}: {}", String::from_utf8_lossy(&done.stderr));
         Ok(())
+    }
+
+    /// Waits until no other fault happens to that engine.
+    async fn alone(&self, engine: Engine) -> MutexGuard<'_, ()> {
+        match engine {
+            Engine::Kafka => self.kafka.lock().await,
+            Engine::Cassandra => self.cassandra.lock().await,
+        }
     }
 
     async fn begin(&self, fault: Fault) -> anyhow::Result<()> {
@@ -72,12 +86,15 @@ impl System {
             }
             Fault::Kill(who) => self.part(who).kill().await,
             Fault::Freeze(who) => self.part(who).signal(Signal::STOP).await,
-            Fault::KillBothSequencers => {
+            Fault::LoseBothSequencers => {
                 for sequencer in &self.sequencers {
                     sequencer.kill().await?;
+                    sequencer.lose(&self.folder)?;
                 }
                 Ok(())
             }
+            Fault::KillCassandra => self.engine("kill", "cassandra").await,
+            Fault::FreezeCassandra => self.engine("stop", "cassandra").await,
             Fault::Cut(door, broker) => {
                 self.set(door, broker, Mode::Cut);
                 Ok(())
@@ -108,12 +125,14 @@ impl System {
                 Ok(())
             }
             Fault::Freeze(who) => self.part(who).signal(Signal::CONT).await,
-            Fault::KillBothSequencers => {
+            Fault::LoseBothSequencers => {
                 for sequencer in &self.sequencers {
                     sequencer.revive().await;
                 }
                 Ok(())
             }
+            Fault::KillCassandra => self.engine("start", "cassandra").await,
+            Fault::FreezeCassandra => self.engine("cont", "cassandra").await,
             Fault::Cut(door, _) | Fault::Silence(door, _) | Fault::Slow(door, _) => {
                 self.set(door, None, Mode::Open);
                 Ok(())
@@ -136,7 +155,10 @@ pub(crate) async fn happen(
         let (system, history) = (system.clone(), history.clone());
         running.spawn(async move {
             tokio::time::sleep_until(began + Duration::from_millis(planned.at_ms)).await;
-            let alone = if planned.fault.is_of_brokers() { Some(system.brokers.lock().await) } else { None };
+            let alone = match planned.fault.engine() {
+                Some(engine) => Some(system.alone(engine).await),
+                None => None,
+            };
             history.tell(&planned.to_string());
             system.begin(planned.fault).await?;
             tokio::time::sleep(Duration::from_millis(planned.lasts_ms)).await;

@@ -2,7 +2,7 @@
 
 use crate::talk::{Outcome, Part};
 use anyhow::Context as _;
-use domain::id::{CommitId, EventId};
+use domain::id::{CommitId, EventId, WorkspaceId};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -18,6 +18,7 @@ pub(crate) enum Entry<'a> {
         client: usize,
         call: u64,
         r#return: u64,
+        workspace: WorkspaceId,
         commit: CommitId,
         parts: &'a [Part],
         outcome: &'a Outcome,

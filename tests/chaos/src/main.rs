@@ -40,6 +40,9 @@ use workload::{APPENDERS, Workload};
 /// Between a door's port at a broker and the port of the proxy before it; infra/local/kafka.sh says the same.
 const PROXY_OFFSET: u16 = 10;
 
+/// Events from one snapshot of a sequencer's state to the next: some for each time that both are lost.
+const SNAPSHOT_EVENTS: u64 = 250;
+
 /// How long the last commit of a run may take: nothing is broken any more, but groups may still be finding together.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -72,8 +75,6 @@ enum Cli {
         client: Vec<(String, String)>,
         #[arg(long)]
         folder: PathBuf,
-        #[arg(long)]
-        workspace: WorkspaceId,
     },
 }
 
@@ -85,6 +86,9 @@ struct Options {
     /// How long faults happen.
     #[arg(long, default_value_t = 75)]
     seconds: u64,
+    /// Partitions of the log: no more than each process has appenders.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=APPENDERS as i64))]
+    partitions: u32,
     #[command(flatten)]
     choice: Choice,
     /// A setting of librdkafka for every process under test, such as socket.timeout.ms=60000: to compare.
@@ -96,9 +100,9 @@ struct Options {
     /// The checker, built from tests/chaos/check.
     #[arg(long)]
     checker: PathBuf,
-    /// The script that kills, freezes and starts one broker.
+    /// The script that kills, freezes and starts one engine.
     #[arg(long)]
-    broker: PathBuf,
+    engine: PathBuf,
     /// Where everything of a run is kept.
     #[arg(long)]
     out: PathBuf,
@@ -108,6 +112,9 @@ struct Options {
     /// The doors of the brokers; see infra/local/README.md.
     #[arg(long, env = "CLIPFLOW_KAFKA_DOORS", value_delimiter = ',')]
     doors: Vec<u16>,
+    /// Cassandra, for `--cassandra`; name, password and authority are in the environment, as for the program itself.
+    #[arg(long, env = "CLIPFLOW_CQL_NODES")]
+    cql_nodes: Option<String>,
 }
 
 #[tokio::main]
@@ -120,9 +127,9 @@ async fn main() -> anyhow::Result<ExitCode> {
                 writeln!(std::io::stdout(), "{:7.1} s  {planned}", planned.at_ms as f64 / 1_000.0)?;
             }
         }
-        Cli::Client { brokers, prefix, client, folder, workspace } => {
+        Cli::Client { brokers, prefix, client, folder } => {
             let settings = Settings { client: client.into_iter().collect(), ..Settings::plain(brokers, prefix) };
-            client::run(settings, &folder, workspace).await?;
+            client::run(settings, &folder).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -141,7 +148,13 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let history = Arc::new(History::create(&folder.join("history.jsonl"))?);
-    history.tell(&format!("seed {seed}, {} s of faults; everything is kept in {}", options.seconds, folder.display()));
+    let models = if options.choice.cassandra { "on Cassandra" } else { "in files" };
+    history.tell(&format!(
+        "seed {seed}, {} s of faults, partitions: {}, read models {models}; everything is kept in {}",
+        options.seconds,
+        options.partitions,
+        folder.display()
+    ));
     let outcome = attack(&options, seed, &folder, &history).await;
     history.flush()?;
     match outcome {
@@ -166,9 +179,15 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
         clipflow: std::path::absolute(&options.clipflow)?,
         checker: std::path::absolute(&options.checker)?,
         settings: Settings::plain(&options.brokers, &prefix),
+        cluster: cluster(options, &prefix)?,
     };
     configure(folder, "direct", &Settings::plain(&options.brokers, &prefix))?;
-    verify::clipflow(&run, &["log", "init", "--replication", "3", "--min-insync", "2"]).await?;
+    let partitions = options.partitions.to_string();
+    verify::clipflow(&run, &["log", "init", "--partitions", &partitions, "--replication", "3", "--min-insync", "2"]).await?;
+    if !run.cluster.is_empty() {
+        let migrate = ["migrate", "--replicas", "1"].into_iter().chain(run.cluster.iter().map(String::as_str));
+        verify::clipflow(&run, &migrate.collect::<Vec<_>>()).await?;
+    }
 
     let token = Arc::default();
     let remotes: Vec<_> = (0..CLIENTS).map(|_| Arc::new(Remote::new(history.clone(), Arc::clone(&token)))).collect();
@@ -177,10 +196,10 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
     for part in system.parts() {
         watchers.spawn(part.clone().watch(history.clone()));
     }
-    let workload = Arc::new(Workload::new(seed, history.clone(), remotes, token));
+    let workload = Arc::new(Workload::new(seed, options.partitions, history.clone(), remotes, token));
     let first = workload.barrier();
     tokio::time::timeout(START_PATIENCE, first).await.context("the processes did not start")??;
-    history.tell("the first commit is on the log");
+    history.tell("the first commit of each partition is on the log");
 
     let mut clients = JoinSet::new();
     for (client, appender) in (0..CLIENTS).flat_map(|client| (0..=APPENDERS).map(move |appender| (client, appender))) {
@@ -211,11 +230,21 @@ async fn attack(options: &Options, seed: u64, folder: &Path, history: &Arc<Histo
     Ok(())
 }
 
+/// Returns what tells a command that read models are on Cassandra, in a keyspace of this run; nothing where they are in files.
+fn cluster(options: &Options, prefix: &str) -> anyhow::Result<Vec<String>> {
+    if !options.choice.cassandra {
+        return Ok(vec![]);
+    }
+    let nodes = options.cql_nodes.clone().context("--cassandra needs a node in CLIPFLOW_CQL_NODES")?;
+    Ok(vec!["--cql-nodes".to_owned(), nodes, "--cql-keyspace".to_owned(), prefix.replace('.', "_")])
+}
+
 /// Writes a configuration that comes to the brokers by these addresses.
 fn configure(folder: &Path, name: &str, Settings { brokers, prefix, client, .. }: &Settings) -> anyhow::Result<()> {
     let blobs = folder.join("blobs");
     let client: String = client.iter().map(|(name, value)| format!("{name:?} = {value:?}\n")).collect();
-    let text = format!("[log]\nbrokers = {brokers:?}\nprefix = {prefix:?}\n[log.client]\n{client}[blobs]\nfolder = {blobs:?}\n");
+    let log = format!("[log]\nbrokers = {brokers:?}\nprefix = {prefix:?}\nsnapshot_events = {SNAPSHOT_EVENTS}\n");
+    let text = format!("{log}[log.client]\n{client}[blobs]\nfolder = {blobs:?}\n");
     std::fs::write(folder.join(format!("{name}.toml")), text).context("writing a configuration")
 }
 
@@ -240,13 +269,13 @@ async fn assemble(options: &Options, run: &Run, prefix: &str, remotes: &[Arc<Rem
         configure(&run.folder, name, &settings)?;
     }
     let path = |name: &str| run.folder.join(name).into_os_string();
-    let serve = |name: &str, config: &str, roles: &str| {
+    let serve = |name: &str, config: &str, roles: &str, cluster: &[String]| {
         let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
         let mut arguments = words(&["serve", "--roles", roles, "--listen", "127.0.0.1:0", "--log", "info", "--config"]);
         arguments.extend([path(&format!("{config}.toml")), "--data".into(), path(name), "--models".into(), path("models")]);
+        arguments.extend(cluster.iter().map(OsString::from));
         Part::new(name, &run.clipflow, arguments, &run.folder, None)
     };
-    let workspace = LOCAL_WORKSPACE.to_string();
     let exe = std::env::current_exe().context("finding this program")?;
     let client = |(number, remote): (usize, &Arc<Remote>)| {
         let name = format!("client-{number}");
@@ -254,17 +283,19 @@ async fn assemble(options: &Options, run: &Run, prefix: &str, remotes: &[Arc<Rem
         for (name, value) in &options.client {
             arguments.extend(["--client".into(), format!("{name}={value}").into()]);
         }
-        arguments.extend(["--workspace".into(), workspace.clone().into(), "--folder".into(), path(&name)]);
+        arguments.extend(["--folder".into(), path(&name)]);
         Part::new(&name, &exe, arguments, &run.folder, Some(remote.clone()))
     };
     Ok(System {
-        sequencers: (0..SEQUENCERS).map(|number| format!("sequencer-{number}")).map(|name| serve(&name, &name, "sequencer")).collect(),
-        projector: serve("projector", "others", "gateway"),
-        workers: (0..WORKERS).map(|number| serve(&format!("worker-{number}"), "others", "workers")).collect(),
+        folder: run.folder.clone(),
+        sequencers: (0..SEQUENCERS).map(|number| format!("sequencer-{number}")).map(|name| serve(&name, &name, "sequencer", &[])).collect(),
+        projector: serve("projector", "others", "gateway", &run.cluster),
+        workers: (0..WORKERS).map(|number| serve(&format!("worker-{number}"), "others", "workers", &[])).collect(),
         clients: remotes.iter().enumerate().map(client).collect(),
         proxies,
-        broker: options.broker.clone(),
-        brokers: Default::default(),
+        engine: options.engine.clone(),
+        kafka: Default::default(),
+        cassandra: Default::default(),
     })
 }
 
@@ -279,10 +310,12 @@ fn report(history: &History, workload: &Workload, faults: &std::collections::BTr
     ));
     history.tell(&format!("reads       {}, and {} that got no answer", of(&counts.reads), of(&counts.reads_failed)));
     let pause = Duration::from_nanos(of(&counts.longest_pause)).as_secs_f64();
-    history.tell(&format!("pause       {pause:.1} s was the longest time in which nothing was acknowledged"));
+    history.tell(&format!("pause       {pause:.1} s was the longest time in which nothing was acknowledged in a partition"));
     let total: u32 = faults.values().sum();
     let kinds: Vec<_> = faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     history.tell(&format!("faults      {total}: {}", kinds.join(", ")));
+    let restored: usize = system.sequencers.iter().map(|part| part.said("took a snapshot over")).sum();
+    history.tell(&format!("snapshots   {restored} times a sequencer began with one"));
     let ended: Vec<_> = system.parts().map(|part| (part, part.ended.load(Ordering::Relaxed))).filter(|(_, ended)| *ended > 0).collect();
     let ended: Vec<_> = ended.iter().map(|(part, ended)| format!("{} {ended}", part.name)).collect();
     history.tell(&format!("ended alone {}", if ended.is_empty() { "none".to_owned() } else { ended.join(", ") }));

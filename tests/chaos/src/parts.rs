@@ -73,7 +73,7 @@ impl Part {
     async fn start(&self) -> anyhow::Result<Child> {
         let log = File::options().create(true).append(true).open(&self.log).with_context(|| format!("opening {}", self.log.display()))?;
         let mut command = Command::new(&self.program);
-        // Read models are in the process's own folder, whatever else this machine has.
+        // Read models are where the arguments say, or else in the process's own folder, whatever else this machine has.
         command.args(&self.arguments).env_remove("CLIPFLOW_CQL_NODES").kill_on_drop(true).stderr(log.try_clone()?);
         match self.remote {
             Some(_) => command.stdin(Stdio::piped()).stdout(Stdio::piped()),
@@ -96,6 +96,12 @@ impl Part {
         Ok(())
     }
 
+    /// Deletes what it kept, as if it came back on another machine; it must have been killed.
+    pub(crate) fn lose(&self, folder: &Path) -> anyhow::Result<()> {
+        let own = folder.join(&self.name);
+        std::fs::remove_dir_all(&own).with_context(|| format!("deleting what {} kept in {}", self.name, own.display()))
+    }
+
     /// Lets it be started again.
     pub(crate) async fn revive(&self) {
         let mut state = self.state.lock().await;
@@ -114,9 +120,16 @@ impl Part {
         }
     }
 
+    /// Counts the lines of its log with this text.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.log_text().lines().filter(|line| line.contains(text)).count()
+    }
+
+    fn log_text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     fn last_words(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word").to_owned()
+        self.log_text().lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word").to_owned()
     }
 }

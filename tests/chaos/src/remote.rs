@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 /// One client process, through all its lives.
 pub(crate) struct Remote {
     history: Arc<History>,
-    /// The highest token in any answer so far, of all clients: what a read must have seen to be linearizable.
+    /// The highest token in any answer so far, of all clients: what a read must have seen to be linearizable. All read one partition.
     token: Arc<AtomicU64>,
     input: tokio::sync::Mutex<Option<ChildStdin>>,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Said>>>,

@@ -31,6 +31,9 @@ const LENGTH_MS: Range<u64> = 1_000..14_000;
 /// How long a broker that is started again may need until it takes part.
 const BROKER_START_MS: u64 = 12_000;
 
+/// How long Cassandra may need until it answers again, its commit log read.
+const CASSANDRA_START_MS: u64 = 20_000;
+
 /// Delays of a slow line, each way.
 const DELAY_MS: Range<u64> = 50..800;
 
@@ -74,7 +77,10 @@ pub(crate) enum Fault {
     FreezeBrokersBut(usize),
     Kill(Who),
     Freeze(Who),
-    KillBothSequencers,
+    /// Killed with everything that they keep: they come back as on new machines.
+    LoseBothSequencers,
+    KillCassandra,
+    FreezeCassandra,
     /// Connections break and are refused, to one broker or to all.
     Cut(Door, Option<usize>),
     /// Connections stand, but nothing arrives until the end.
@@ -100,41 +106,66 @@ impl Fault {
             Self::Freeze(Who::Projector) => "projector frozen",
             Self::Freeze(Who::Worker(_)) => "worker frozen",
             Self::Freeze(Who::Client(_)) => "client frozen",
-            Self::KillBothSequencers => "both sequencers killed",
+            Self::LoseBothSequencers => "both sequencers lost",
+            Self::KillCassandra => "Cassandra killed",
+            Self::FreezeCassandra => "Cassandra frozen",
             Self::Cut(..) => "line cut",
             Self::Silence(..) => "line silent",
             Self::Slow(..) => "line slow",
         }
     }
 
-    /// Tells whether it happens to brokers, of which there is one such fault at a time.
-    pub(crate) fn is_of_brokers(self) -> bool {
-        self.lanes() == [Lane::Brokers]
+    /// Returns the engine that it happens to, and there only one fault at a time.
+    pub(crate) fn engine(self) -> Option<Engine> {
+        match self.lanes()[..] {
+            [Lane::Engine(engine)] => Some(engine),
+            _ => None,
+        }
+    }
+
+    /// Returns how long what it happened to may need afterwards until it is as before.
+    fn rest_ms(self) -> u64 {
+        match self {
+            Self::KillBroker(_) | Self::RestartBroker(_) | Self::FillBroker(_) => BROKER_START_MS,
+            Self::KillCassandra => CASSANDRA_START_MS,
+            _ => GAP_MS.start,
+        }
     }
 
     /// Returns what it keeps busy: there, only one fault happens at a time.
     fn lanes(self) -> Vec<Lane> {
         match self {
             Self::KillBroker(_) | Self::FreezeBroker(_) | Self::RestartBroker(_) | Self::FillBroker(_) | Self::FreezeBrokersBut(_) => {
-                vec![Lane::Brokers]
+                vec![Lane::Engine(Engine::Kafka)]
             }
+            Self::KillCassandra | Self::FreezeCassandra => vec![Lane::Engine(Engine::Cassandra)],
             Self::Kill(who) | Self::Freeze(who) => vec![Lane::Process(who)],
-            Self::KillBothSequencers => vec![Lane::Process(Who::Sequencer(0)), Lane::Process(Who::Sequencer(1))],
+            Self::LoseBothSequencers => vec![Lane::Process(Who::Sequencer(0)), Lane::Process(Who::Sequencer(1))],
             Self::Cut(door, _) | Self::Silence(door, _) | Self::Slow(door, _) => vec![Lane::Line(door)],
         }
     }
 }
 
+/// A program of others that ours need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Engine {
+    Kafka,
+    Cassandra,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Lane {
-    Brokers,
+    Engine(Engine),
     Process(Who),
     Line(Door),
 }
 
-/// What a run leaves out of the ordinary, to look at one thing.
+/// What takes part in a run, and what it leaves out of the ordinary, to look at one thing.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Choice {
+    /// Read models are on a Cassandra, which suffers faults as well; otherwise in the projector's folder.
+    #[arg(long)]
+    pub(crate) cassandra: bool,
     /// Only faults of this kind, such as "broker frozen".
     #[arg(long)]
     only: Option<String>,
@@ -157,7 +188,7 @@ impl fmt::Display for Planned {
     }
 }
 
-/// Returns the faults of a run; the last has ended when `length_ms` have passed, but for brokers that still start.
+/// Returns the faults of a run; the last has ended when `length_ms` have passed, but for engines that still start.
 ///
 /// Kinds are dealt like cards, so that each comes before any comes again.
 pub(crate) fn plan(seed: u64, length_ms: u64, choice: &Choice) -> Vec<Planned> {
@@ -166,7 +197,7 @@ pub(crate) fn plan(seed: u64, length_ms: u64, choice: &Choice) -> Vec<Planned> {
     let mut free_at: HashMap<Lane, u64> = HashMap::new();
     while at_ms < length_ms {
         if deck.is_empty() {
-            deck = deal(&mut random);
+            deck = deal(choice, &mut random);
             deck.retain(|fault| choice.only.as_ref().is_none_or(|kind| fault.kind() == kind));
         }
         let drawn_ms = random.random_range(LENGTH_MS);
@@ -178,10 +209,8 @@ pub(crate) fn plan(seed: u64, length_ms: u64, choice: &Choice) -> Vec<Planned> {
             if at_ms + lasts_ms > length_ms {
                 return planned;
             }
-            let needs_start = matches!(fault, Fault::KillBroker(_) | Fault::RestartBroker(_) | Fault::FillBroker(_));
-            let rest_ms = if needs_start { BROKER_START_MS } else { GAP_MS.start };
             for lane in fault.lanes() {
-                free_at.insert(lane, at_ms + lasts_ms + rest_ms);
+                free_at.insert(lane, at_ms + lasts_ms + fault.rest_ms());
             }
             planned.push(Planned { at_ms, lasts_ms, fault });
         }
@@ -190,7 +219,7 @@ pub(crate) fn plan(seed: u64, length_ms: u64, choice: &Choice) -> Vec<Planned> {
     planned
 }
 
-fn deal(random: &mut StdRng) -> Vec<Fault> {
+fn deal(choice: &Choice, random: &mut StdRng) -> Vec<Fault> {
     let broker = |random: &mut StdRng| random.random_range(0..BROKERS);
     let sequencer = |random: &mut StdRng| random.random_range(0..SEQUENCERS);
     let worker = |random: &mut StdRng| random.random_range(0..WORKERS);
@@ -205,7 +234,7 @@ fn deal(random: &mut StdRng) -> Vec<Fault> {
         Fault::Kill(Who::Sequencer(sequencer(random))),
         Fault::Freeze(Who::Sequencer(0)),
         Fault::Freeze(Who::Sequencer(1)),
-        Fault::KillBothSequencers,
+        Fault::LoseBothSequencers,
         Fault::Kill(Who::Projector),
         Fault::Freeze(Who::Projector),
         Fault::Kill(Who::Worker(worker(random))),
@@ -218,6 +247,9 @@ fn deal(random: &mut StdRng) -> Vec<Fault> {
         Fault::Silence(Door::Others, some_broker(random)),
         Fault::Slow(door(random), random.random_range(DELAY_MS)),
     ];
+    if choice.cassandra {
+        deck.extend([Fault::KillCassandra, Fault::FreezeCassandra]);
+    }
     deck.shuffle(random);
     deck
 }
@@ -233,30 +265,42 @@ mod tests {
         assert_ne!(plan(7, 300_000, &Choice::default()), plan(8, 300_000, &Choice::default()));
     }
 
+    /// As tests/chaos/run lets them happen.
+    fn with_cassandra() -> Choice {
+        Choice { cassandra: true, ..Choice::default() }
+    }
+
+    fn kinds(seed: u64, length_ms: u64, choice: &Choice) -> HashSet<&'static str> {
+        plan(seed, length_ms, choice).iter().map(|planned| planned.fault.kind()).collect()
+    }
+
     #[test]
     fn every_kind_of_fault_comes_in_a_few_minutes() {
         for seed in 0..20 {
-            let kinds: HashSet<_> = plan(seed, 300_000, &Choice::default()).iter().map(|planned| planned.fault.kind()).collect();
-            assert_eq!(kinds.len(), 17, "seed {seed} has {kinds:?}");
+            for (choice, count) in [(Choice::default(), 17), (with_cassandra(), 19)] {
+                let kinds = kinds(seed, 300_000, &choice);
+                assert_eq!(kinds.len(), count, "seed {seed} has {kinds:?}");
+            }
         }
     }
 
     #[test]
     fn the_short_run_has_every_kind_of_fault() {
         // Seconds and seed as in infra/setup/live.sh.
-        let kinds: HashSet<_> = plan(1, 75_000, &Choice::default()).iter().map(|planned| planned.fault.kind()).collect();
-        assert_eq!(kinds.len(), 17, "{kinds:?}");
+        let kinds = kinds(1, 75_000, &with_cassandra());
+        assert_eq!(kinds.len(), 19, "{kinds:?}");
     }
 
     #[test]
     fn faults_of_one_place_do_not_overlap_and_end_in_time() {
         for seed in 0..20 {
-            let planned = plan(seed, 120_000, &Choice::default());
+            let planned = plan(seed, 120_000, &with_cassandra());
             for (index, later) in planned.iter().enumerate() {
                 assert!(later.at_ms + later.lasts_ms <= 120_000, "seed {seed}");
                 for earlier in &planned[..index] {
                     let is_shared = later.fault.lanes().iter().any(|lane| earlier.fault.lanes().contains(lane));
-                    assert!(!is_shared || earlier.at_ms + earlier.lasts_ms < later.at_ms, "seed {seed}: {earlier} and {later}");
+                    let over_ms = earlier.at_ms + earlier.lasts_ms + earlier.fault.rest_ms();
+                    assert!(!is_shared || over_ms <= later.at_ms, "seed {seed}: {earlier} and {later}");
                 }
             }
         }

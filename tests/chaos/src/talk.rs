@@ -1,6 +1,6 @@
 //! What the harness and a client process say to each other, one JSON object a line; and what the history says of it.
 
-use domain::id::{CommitId, EventId};
+use domain::id::{CommitId, EventId, WorkspaceId};
 use runtime::log::Expected;
 use serde::{Deserialize, Serialize};
 
@@ -41,8 +41,8 @@ impl Part {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Ask {
     /// Append this; the same again when it is asked again.
-    Append { commit: CommitId, at_us: u64, parts: Vec<Part> },
-    /// Read a stream from a version to its end, once everything below the position `after` is here.
+    Append { workspace: WorkspaceId, commit: CommitId, at_us: u64, parts: Vec<Part> },
+    /// Read a stream of the local workspace from a version to its end, once everything below the position `after` is here.
     Read { stream: String, from: u64, after: u64 },
 }
 
@@ -89,6 +89,6 @@ pub(crate) struct Question {
 pub(crate) struct Answer {
     pub(crate) id: u64,
     pub(crate) said: Said,
-    /// The token of the answer: everything below this position is known to the one who answers.
+    /// The token of the answer: everything below this position of the local workspace's partition is known to the one who answers.
     pub(crate) head: u64,
 }

@@ -1,5 +1,6 @@
 //! What must be true once everything is well again. A check is one function of the run; a new one is one more line in [`all`].
 
+use crate::LOCAL_WORKSPACE;
 use crate::topic::{self, Record};
 use anyhow::{Context as _, bail};
 use runtime::log::kafka::Settings;
@@ -28,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) checker: PathBuf,
     /// The brokers themselves, past all proxies.
     pub(crate) settings: Settings,
+    /// What tells a command that read models are on a cluster; nothing where they are in files.
+    pub(crate) cluster: Vec<String>,
 }
 
 /// Makes every check, and prints what each found; the first that fails is the run's verdict.
@@ -88,6 +91,7 @@ async fn history_fits_the_log(run: &Run) -> anyhow::Result<String> {
     {
         command.arg(name).arg(run.folder.join(file));
     }
+    command.args(["-workspace", &LOCAL_WORKSPACE.to_string()]);
     let said = command.stderr(Stdio::inherit()).output().await.context("running the checker")?;
     let text = String::from_utf8_lossy(&said.stdout).trim_end().replace('\n', "\n           ");
     anyhow::ensure!(said.status.success(), "the history does not fit the log:\n           {text}");
@@ -98,7 +102,7 @@ async fn history_fits_the_log(run: &Run) -> anyhow::Result<String> {
 async fn read_models_equal_a_fresh_fold(run: &Run) -> anyhow::Result<String> {
     let deadline = Instant::now() + DRAIN_PATIENCE;
     let names = loop {
-        let said = clipflow(run, &["projections", "status", "--data", "projector"]).await?;
+        let said = projections(run, &["status"]).await?;
         let lines: Vec<Vec<&str>> = said.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         if lines.iter().all(|line| line.last() == Some(&"0")) {
             break lines.iter().filter_map(|line| line.first()).map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -110,17 +114,26 @@ async fn read_models_equal_a_fresh_fold(run: &Run) -> anyhow::Result<String> {
     };
     anyhow::ensure!(!names.is_empty(), "there is no read model to compare");
     for name in &names {
-        let said = clipflow(run, &["projections", "rebuild", name, "--data", "projector"]).await?;
+        let said = projections(run, &["rebuild", name]).await?;
         anyhow::ensure!(said.contains("the same rows as before"), "{name}: {said}");
     }
     Ok(format!("read models that equal a fresh fold of the log: {}", names.join(", ")))
 }
 
-/// Reads the lake that the projector wrote while it was killed and frozen; what it has not written yet is written first.
+/// Asks about the projector's read models.
+async fn projections(run: &Run, arguments: &[&str]) -> anyhow::Result<String> {
+    let cluster = run.cluster.iter().map(String::as_str);
+    let all: Vec<_> = ["projections"].into_iter().chain(arguments.iter().copied()).chain(["--data", "projector"]).chain(cluster).collect();
+    clipflow(run, &all).await
+}
+
+/// Reads the lake that the projector wrote while it was killed and frozen; what it has not written yet is written first. Questions are
+/// answered for the local workspace, between whose positions those of others may lie.
 async fn the_lake_equals_the_log(run: &Run) -> anyhow::Result<String> {
     #[derive(serde::Deserialize)]
     struct Event {
         id: String,
+        position: String,
     }
     #[derive(serde::Deserialize)]
     struct Row {
@@ -130,8 +143,9 @@ async fn the_lake_equals_the_log(run: &Run) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(run.folder.join("events.jsonl")).context("reading the kept events")?;
     let events: Vec<Event> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("reading the kept events")?;
     let mut rows: Vec<Row> = Vec::new();
+    let last: usize = events.last().context("the log has no events")?.position.parse().context("reading a position")?;
     // One page further than the log, so that rows too many show.
-    for page in 0..=events.len() / LAKE_PAGE_ROWS + 1 {
+    for page in 0..=last / LAKE_PAGE_ROWS + 1 {
         let from = page * LAKE_PAGE_ROWS;
         let sql = format!("select event from events where position >= {from} and position < {} order by position", from + LAKE_PAGE_ROWS);
         let said = clipflow(run, &["lake", "sql", "--json", &sql, "--data", "projector"]).await?;
@@ -141,7 +155,7 @@ async fn the_lake_equals_the_log(run: &Run) -> anyhow::Result<String> {
     }
     let are_equal = rows.len() == events.len() && rows.iter().zip(&events).all(|(row, event)| row.event == event.id);
     anyhow::ensure!(are_equal, "the lake has {} events and the log {}, or in another order", rows.len(), events.len());
-    Ok(format!("the lake holds the {} events of the log, each once", events.len()))
+    Ok(format!("the lake holds the {} events of the local workspace, each once", events.len()))
 }
 
 /// Runs the program against the brokers themselves; returns what it prints.

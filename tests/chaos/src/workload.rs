@@ -1,22 +1,26 @@
-//! What clients do: conditional appends to a few streams that all of them want, and reads.
+//! What clients do: conditional appends to a few streams that all of them want, and reads; and what others append beside them.
 
+use crate::LOCAL_WORKSPACE;
 use crate::history::{Entry, History};
 use crate::remote::Remote;
 use crate::talk::{Ask, Expectation, Outcome, Part, Said};
 use domain::clip::Clip;
-use domain::id::{CommitId, EventId};
+use domain::id::{CommitId, EventId, WorkspaceId};
 use domain::video::Video;
 use proto::Wire as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use runtime::clock::Clock;
+use runtime::log::Partition;
+use runtime::log::kafka::partition_of;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Streams that all clients write: few, so that they meet.
+/// Streams of the local workspace that all clients write: few, so that they meet.
 const STREAMS: usize = 4;
 
 /// How long a client waits for an answer before it sends the same commit by another process.
@@ -31,9 +35,13 @@ const TRY_PAUSE: Duration = Duration::from_millis(200);
 /// Pause between a client's operations, so that the machine is not the bottleneck.
 const THINK_MS: Range<u64> = 0..20;
 
-/// Others who only append, each to a stream of its own, beside each client in its process: while a fault lasts they pile up, and then
-/// their commits go together. What they see is judged by versions and verdicts: a search through so much at once would never end.
+/// Others who only append, each to a stream of its own in a workspace of its own, beside each client in its process: while a fault lasts they
+/// pile up, and then their commits go together. Each process has some for every partition. What they see is judged by versions and
+/// verdicts: a search through so much at once would never end.
 pub(crate) const APPENDERS: usize = 7;
+
+/// Workspaces that are looked at for one in a given partition: of so few partitions, each is met long before.
+const WORKSPACE_TRIES_MAX: usize = 10_000;
 
 /// Pause between operations of one of them.
 const APPENDER_THINK_MS: Range<u64> = 0..400;
@@ -58,7 +66,11 @@ pub(crate) struct Workload {
     history: Arc<History>,
     remotes: Vec<Arc<Remote>>,
     token: Arc<AtomicU64>,
+    partitions: u32,
+    /// Those that clients share, then those of appenders.
     streams: Vec<Stream>,
+    /// One stream of each partition, of the first client or an appender beside it.
+    barriers: Vec<usize>,
     seed: u64,
     pub(crate) stop: AtomicBool,
     pub(crate) counts: Counts,
@@ -74,12 +86,13 @@ pub(crate) struct Counts {
     pub(crate) reads_failed: AtomicU64,
     /// Tries of appends after the first.
     pub(crate) retries: AtomicU64,
-    /// When something was last acknowledged, and the longest time until the next was; in nanoseconds.
-    last_accepted: AtomicU64,
+    /// When something was last acknowledged in each partition, and the longest time until the next was; in nanoseconds.
+    last_accepted: Vec<AtomicU64>,
     pub(crate) longest_pause: AtomicU64,
 }
 
 struct Stream {
+    workspace: WorkspaceId,
     name: String,
     /// Events that it has at least; what the next append will expect.
     next: AtomicU64,
@@ -89,17 +102,19 @@ struct Append {
     /// Appenders count on behind the clients; modulo their number it is the process.
     client: usize,
     call: u64,
+    workspace: WorkspaceId,
     commit: CommitId,
     at_us: u64,
     parts: Vec<Part>,
 }
 
 impl Workload {
-    pub(crate) fn new(seed: u64, history: Arc<History>, remotes: Vec<Arc<Remote>>, token: Arc<AtomicU64>) -> Self {
-        let mut random = StdRng::seed_from_u64(seed);
-        let stream = |_| Stream { name: Clip::stream(Uuid::from_u128(random.random())).to_string(), next: AtomicU64::new(0) };
-        let streams = (0..STREAMS + APPENDERS * remotes.len()).map(stream).collect();
-        Self { history, remotes, token, streams, seed, stop: AtomicBool::new(false), counts: Counts::default() }
+    pub(crate) fn new(seed: u64, partitions: u32, history: Arc<History>, remotes: Vec<Arc<Remote>>, token: Arc<AtomicU64>) -> Self {
+        let streams = streams(seed, partitions, remotes.len());
+        let mut met = HashSet::new();
+        let barriers = (0..streams.len()).filter(|stream| met.insert(partition_of(streams[*stream].workspace, partitions))).collect();
+        let counts = Counts { last_accepted: (0..partitions).map(|_| AtomicU64::new(0)).collect(), ..Counts::default() };
+        Self { history, remotes, token, partitions, streams, barriers, seed, stop: AtomicBool::new(false), counts }
     }
 
     /// Lets a client work, or one of the appenders beside it (counted from 1; the client itself is 0), until told to stop, and then once
@@ -131,19 +146,23 @@ impl Workload {
         Ok(())
     }
 
-    /// Appends one event whatever is there. When it is on the log, so is everything that was put in order before it.
+    /// Appends to each partition, by the first client's process, whatever is there. When that is on the log, so is everything that was put
+    /// in order before it.
     pub(crate) async fn barrier(&self) -> anyhow::Result<()> {
         let mut random = StdRng::from_os_rng();
-        loop {
-            let commit = CommitId(Uuid::from_u128(random.random()));
-            let parts = vec![self.part(0, Expectation::Any, &mut random)];
-            let append = Append { client: 0, call: self.history.now(), commit, at_us: Clock::system().now().0, parts };
-            let outcome = self.append(&append, &mut random, RESOLVE_TRIES_MAX).await?;
-            self.record(&append, outcome.as_ref().unwrap_or(&Outcome::Unknown))?;
-            if outcome.is_some() {
-                return Ok(());
-            }
+        for stream in &self.barriers {
+            while !self.mark(*stream, &mut random).await? {}
         }
+        Ok(())
+    }
+
+    /// Appends to a stream whatever is there, as whoever writes it; tells whether the outcome is known.
+    async fn mark(&self, stream: usize, random: &mut StdRng) -> anyhow::Result<bool> {
+        let client = if stream < STREAMS { 0 } else { stream - STREAMS + self.remotes.len() };
+        let append = self.one(client, stream, vec![self.part(stream, Expectation::Any, random)], random);
+        let outcome = self.append(&append, random, RESOLVE_TRIES_MAX).await?;
+        self.record(&append, outcome.as_ref().unwrap_or(&Outcome::Unknown))?;
+        Ok(outcome.is_some())
     }
 
     fn choose(&self, client: usize, own: Option<usize>, random: &mut StdRng) -> Append {
@@ -163,8 +182,13 @@ impl Workload {
             27..30 => vec![self.part(first, Expectation::Empty, random)],
             _ => vec![self.part(first, Expectation::Exact, random)],
         };
-        let commit = CommitId(Uuid::from_u128(random.random()));
-        Append { client, call: self.history.now(), commit, at_us: Clock::system().now().0, parts }
+        self.one(client, first, parts, random)
+    }
+
+    /// Returns an append that begins now, in the workspace of `stream`.
+    fn one(&self, client: usize, stream: usize, parts: Vec<Part>, random: &mut StdRng) -> Append {
+        let (workspace, commit) = (self.streams[stream].workspace, CommitId(Uuid::from_u128(random.random())));
+        Append { client, call: self.history.now(), workspace, commit, at_us: Clock::system().now().0, parts }
     }
 
     fn part(&self, stream: usize, wanted: Expectation, random: &mut StdRng) -> Part {
@@ -186,7 +210,8 @@ impl Workload {
                 tokio::time::sleep(TRY_PAUSE).await;
             }
             let remote = &self.remotes[(append.client + tried) % self.remotes.len()];
-            let ask = Ask::Append { commit: append.commit, at_us: append.at_us, parts: append.parts.clone() };
+            let Append { workspace, commit, at_us, .. } = *append;
+            let ask = Ask::Append { workspace, commit, at_us, parts: append.parts.clone() };
             let patience = Duration::from_millis(random.random_range(PATIENCE_MS));
             match tokio::time::timeout(patience, remote.ask(ask)).await {
                 Ok(Some(Said::Append { outcome: outcome @ (Outcome::Accepted { .. } | Outcome::Rejected { .. }), .. })) => {
@@ -230,15 +255,16 @@ impl Workload {
             Outcome::Unknown => &self.counts.unknown,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        let Append { client, call, commit, parts, .. } = append;
-        let (client, call, commit, r#return) = (*client, *call, *commit, self.history.now());
+        let Append { client, call, workspace, commit, ref parts, .. } = *append;
+        let r#return = self.history.now();
         if matches!(outcome, Outcome::Accepted { .. }) {
-            let before = self.counts.last_accepted.fetch_max(r#return, Ordering::Relaxed);
+            let Partition(partition) = partition_of(workspace, self.partitions);
+            let before = self.counts.last_accepted[partition as usize].fetch_max(r#return, Ordering::Relaxed);
             if before > 0 {
                 self.counts.longest_pause.fetch_max(r#return.saturating_sub(before), Ordering::Relaxed);
             }
         }
-        self.history.write(&Entry::Append { client, call, r#return, commit, parts, outcome })
+        self.history.write(&Entry::Append { client, call, r#return, workspace, commit, parts, outcome })
     }
 
     /// Reads the end of a stream. Unless it is a local read, it carries the highest token that anybody was given, so it must see all that
@@ -262,6 +288,43 @@ impl Workload {
     }
 }
 
+/// Returns the streams of a seed: those that clients share, and then each appender's, by process within appender.
+fn streams(seed: u64, partitions: u32, clients: usize) -> Vec<Stream> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut workspaces = vec![LOCAL_WORKSPACE; STREAMS];
+    for appender in 0..APPENDERS as u32 {
+        let partition = Partition(appender % partitions);
+        workspaces.extend((0..clients).map(|_| workspace_in(partition, partitions, &mut random)));
+    }
+    let mut name = || Clip::stream(Uuid::from_u128(random.random())).to_string();
+    workspaces.into_iter().map(|workspace| Stream { workspace, name: name(), next: AtomicU64::new(0) }).collect()
+}
+
+/// Returns some workspace that the log keeps in a partition.
+fn workspace_in(partition: Partition, partitions: u32, random: &mut StdRng) -> WorkspaceId {
+    let mut workspaces = (0..WORKSPACE_TRIES_MAX).map(|_| WorkspaceId(Uuid::from_u128(random.random())));
+    workspaces.find(|workspace| partition_of(*workspace, partitions) == partition).expect("a hash meets every partition")
+}
+
 fn events(count: usize, random: &mut StdRng) -> Vec<EventId> {
     (0..count).map(|_| EventId(Uuid::from_u128(random.random()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_process_has_an_appender_in_every_partition() {
+        const CLIENTS: usize = 4;
+        for partitions in 1..=APPENDERS as u32 {
+            let streams = streams(7, partitions, CLIENTS);
+            assert_eq!(streams.len(), STREAMS + APPENDERS * CLIENTS);
+            for client in 0..CLIENTS {
+                let own = streams.iter().skip(STREAMS + client).step_by(CLIENTS);
+                let met: HashSet<_> = own.map(|stream| partition_of(stream.workspace, partitions)).collect();
+                assert_eq!(met.len(), partitions as usize, "client {client}");
+            }
+        }
+    }
 }
