@@ -35,7 +35,7 @@ pub struct Settings {
 
 /// They are read in some eight seconds.
 fn default_snapshot_events() -> NonZeroU64 {
-    const { NonZeroU64::new(1_000_000).unwrap() }
+    const { NonZeroU64::new(1_000_000).expect("it is not 0") }
 }
 
 fn default_prefix() -> String {
