@@ -48,8 +48,8 @@ impl<P: Projection> Sink for Feed<P> {
         Ok(self.store.next(Model::of::<P>(), Target::Live, partition).await?.checked_sub(1))
     }
 
-    async fn apply(&self, partition: Partition, batch: &[Recorded], checkpoint: u64) -> Result<()> {
-        self.store.apply(Model::of::<P>(), Target::Live, partition, batch.to_vec(), checkpoint + 1).await.map(|_| ())
+    async fn apply(&self, partition: Partition, batch: &[Recorded], next: u64) -> Result<()> {
+        self.store.apply(Model::of::<P>(), Target::Live, partition, batch.to_vec(), next).await.map(|_| ())
     }
 }
 

@@ -1,7 +1,8 @@
 //! The loop of a consumer that folds the log into something of its own, in order: a read model, an index, a table.
 //!
 //! The sink stores its checkpoint together with what it folded. An event that keeps failing while the sink is otherwise well is parked;
-//! an outage of the sink parks nothing, the consumer waits for its end.
+//! an outage of the sink parks nothing, the consumer waits for its end. A parked event is not applied later: what came after it is applied
+//! already, and order counts. The read model is rebuilt by a program that can apply it.
 
 use crate::clock::Clock;
 use crate::consumers::Consumers;
@@ -39,8 +40,8 @@ pub trait Sink: Send + Sync + 'static {
     /// Returns the position up to which everything of `partition` is applied; `None` before the first.
     fn checkpoint(&self, partition: Partition) -> impl Future<Output = anyhow::Result<Option<u64>>> + Send;
 
-    /// Applies events of one partition, possibly none, and stores the checkpoint with them: both or neither.
-    fn apply(&self, partition: Partition, batch: &[Recorded], checkpoint: u64) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// Applies events of one partition, possibly none, and stores with them that everything before `next` is applied: both or neither.
+    fn apply(&self, partition: Partition, batch: &[Recorded], next: u64) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 /// What consumers share.
@@ -76,17 +77,10 @@ async fn consume_partition<L: Log, S: Sink>(log: L, sink: Arc<S>, partition: Par
     feed.start().await?;
     let from = feed.checkpoint.map_or(0, |checkpoint| checkpoint + 1);
     let mut reading = feed.log.read(partition, from, feed.sink.filter());
-    let mut replays = feed.surroundings.consumers.changes();
-    replays.mark_changed();
     loop {
         let batch = tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            // The sender is in `surroundings`, so this waits for ever rather than fail.
-            _ = replays.changed() => {
-                feed.replay().await?;
-                continue;
-            }
             batch = next_batch(&mut reading) => batch.with_context(|| format!("reading partition {} of the log for {}", partition.0, S::NAME))?,
         };
         count_unknown::<S>(&batch.events);
@@ -158,7 +152,13 @@ struct Feed<L, S> {
 
 impl<L: Log, S: Sink> Feed<L, S> {
     async fn start(&mut self) -> anyhow::Result<()> {
-        self.checkpoint = self.insist_on_reading().await?;
+        let mut failures = 0;
+        self.checkpoint = loop {
+            match self.sink.checkpoint(self.partition).await {
+                Ok(checkpoint) => break checkpoint,
+                Err(error) => failures = self.wait_after(failures, &error).await?,
+            }
+        };
         self.surroundings.positions.publish(S::NAME, self.partition, self.checkpoint);
         Ok(())
     }
@@ -168,12 +168,12 @@ impl<L: Log, S: Sink> Feed<L, S> {
             self.measure(batch.head).await;
             return Ok(());
         };
-        if let Err(error) = self.sink.apply(self.partition, &batch.events, checkpoint).await {
+        if let Err(error) = self.sink.apply(self.partition, &batch.events, checkpoint + 1).await {
             tracing::warn!(consumer = S::NAME, error = ?error, events = batch.events.len(), "a batch failed, applying its events one by one");
             for event in &batch.events {
                 self.insist(event).await?;
             }
-            self.insist_on_checkpoint(checkpoint).await?;
+            self.insist_on_an_empty_batch(checkpoint + 1).await?;
         }
         self.checkpoint = Some(checkpoint);
         self.surroundings.positions.publish(S::NAME, self.partition, self.checkpoint);
@@ -186,37 +186,24 @@ impl<L: Log, S: Sink> Feed<L, S> {
     /// as one failure however long it lasts; the checkpoint stays before the event meanwhile, because a sink skips what lies below it.
     async fn insist(&mut self, event: &Recorded) -> anyhow::Result<()> {
         let mut failures = 0;
-        while let Err(error) = self.sink.apply(self.partition, std::slice::from_ref(event), event.position).await {
+        while let Err(error) = self.sink.apply(self.partition, std::slice::from_ref(event), event.position + 1).await {
             failures = self.wait_after(failures, &error).await?;
             if failures >= ATTEMPTS_MAX {
                 let Surroundings { consumers, clock, .. } = self.surroundings.clone();
                 tracing::error!(consumer = S::NAME, event.id = %event.id, position = event.position, error = ?error, "parked an event");
                 // Parked before the checkpoint passes it, so that a crash cannot lose it.
                 consumers.park(&self.memory, event, failures, &format!("{error:#}"), clock.now()).await?;
-                return self.insist_on_checkpoint(event.position).await;
+                return self.insist_on_an_empty_batch(event.position + 1).await;
             }
-            match event.position.checked_sub(1) {
-                Some(before) => self.insist_on_checkpoint(before).await?,
-                // Before the first event there is no checkpoint to write; that one can be read must do.
-                None => self.insist_on_reading().await.map(drop)?,
-            }
+            self.insist_on_an_empty_batch(event.position).await?;
         }
         Ok(())
     }
 
-    async fn insist_on_reading(&self) -> anyhow::Result<Option<u64>> {
+    /// Returns when the sink can be written again.
+    async fn insist_on_an_empty_batch(&self, next: u64) -> anyhow::Result<()> {
         let mut failures = 0;
-        loop {
-            match self.sink.checkpoint(self.partition).await {
-                Ok(checkpoint) => return Ok(checkpoint),
-                Err(error) => failures = self.wait_after(failures, &error).await?,
-            }
-        }
-    }
-
-    async fn insist_on_checkpoint(&mut self, checkpoint: u64) -> anyhow::Result<()> {
-        let mut failures = 0;
-        while let Err(error) = self.sink.apply(self.partition, &[], checkpoint).await {
+        while let Err(error) = self.sink.apply(self.partition, &[], next).await {
             failures = self.wait_after(failures, &error).await?;
         }
         Ok(())
@@ -231,20 +218,6 @@ impl<L: Log, S: Sink> Feed<L, S> {
             () = self.surroundings.shutdown.cancelled() => anyhow::bail!("{} was stopped while it kept failing: {error:#}", S::NAME),
             () = tokio::time::sleep(BACKOFF.after(failures)) => Ok(failures),
         }
-    }
-
-    /// Applies parked events that somebody asked for once more. The checkpoint stays where it is.
-    async fn replay(&mut self) -> anyhow::Result<()> {
-        let Some(checkpoint) = self.checkpoint else { return Ok(()) };
-        for position in self.surroundings.consumers.to_replay(&self.memory).await? {
-            let event = event_at(&self.log, self.partition, position).await?;
-            let Surroundings { consumers, clock, .. } = &self.surroundings;
-            match self.sink.apply(self.partition, std::slice::from_ref(&event), checkpoint).await {
-                Ok(()) => consumers.unpark(&self.memory, position).await?,
-                Err(error) => consumers.park(&self.memory, &event, 1, &format!("{error:#}"), clock.now()).await?,
-            }
-        }
-        Ok(())
     }
 
     async fn measure(&self, head: Option<u64>) {

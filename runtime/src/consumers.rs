@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS parked (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// An event that a consumer gave up on. It stays until it is replayed with success.
+/// An event that a consumer gave up on. A job's stays until it is replayed with success, a read model's for good: rebuilding mends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// Who gave up.
@@ -186,18 +186,6 @@ impl Consumers {
             rows.collect()
         })
         .await
-    }
-
-    /// Asks for another try of a parked event. Returns whether there is such an event.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub async fn replay(&self, consumer: &str, position: u64) -> anyhow::Result<bool> {
-        let consumer = consumer.to_owned();
-        let sql = "UPDATE parked SET replay = 1 WHERE consumer = ? AND position = ?";
-        let rows = self.with(move |connection| connection.execute(sql, params![consumer, position.cast_signed()])).await?;
-        self.0.changes.send_modify(|count| *count += 1);
-        Ok(rows > 0)
     }
 
     /// Asks for another try of everything that `consumer` parked: what it met then, such as a full disk, may be over.
