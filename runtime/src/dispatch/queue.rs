@@ -32,8 +32,8 @@ const HAND_OUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of one fetch of jobs: two of the largest.
 const FETCH_BYTES: usize = 2 * EVENT_BYTES_MAX;
 
-/// How long the reader of jobs waits before it looks again at a queue that was full: with so short a queue that is at every job,
-/// and librdkafka's second would be the time between two of them.
+/// How long the reader of jobs waits before it looks again at a queue that was full. The queue is so short that this happens among short
+/// jobs, and librdkafka's second would be the time between two of them.
 const FETCH_AGAIN_MS: u32 = 10;
 
 /// Jobs that wait here while all workers are busy; only then is the topic paused. A reader that was paused needs up to a second until records
@@ -145,8 +145,9 @@ pub async fn work_off<L: Log, P: Processor>(
     surroundings: Surroundings,
 ) -> anyhow::Result<()> {
     let mut config = settings.group(&format!("{}.work.{}", settings.prefix, P::NAME));
-    // What is fetched ahead is dropped at each pause, so next to nothing is.
-    config.set("queued.min.messages", "1").set("fetch.queue.backoff.ms", FETCH_AGAIN_MS.to_string());
+    // What is fetched ahead is dropped at each pause. A partition that has fewer records here is in the next request, so it never waits
+    // for one that a broker holds for others.
+    config.set("queued.min.messages", WAITING_MAX.to_string()).set("fetch.queue.backoff.ms", FETCH_AGAIN_MS.to_string());
     config.set("fetch.message.max.bytes", FETCH_BYTES.to_string());
     let records: JobReader = config.create_with_context(Unpaused).context("starting the reader of jobs")?;
     let topic = topic(settings, P::NAME);
